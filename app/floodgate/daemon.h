@@ -44,6 +44,8 @@ struct fg_daemon_pair {
     _Atomic bool stopping;     /**< a stop was asked for; main thread */
     _Atomic uint64_t log_ms;   /**< newest time of a record that was fed; ledger thread */
     uint64_t followed_ms;      /**< when it last followed, 0 = never; main thread */
+    /** NULL: the filter is off */
+    struct fg_replication_lists *lists;
 };
 
 struct fg_daemon_fleet_item;

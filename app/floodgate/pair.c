@@ -15,6 +15,7 @@
 #include "base/leading.h"
 #include "base/notify.h"
 #include "pair/wire.h"
+#include "replication/lists.h"
 #include "stock/feed.h"
 
 #define REGISTER_MS      60000 /* an appliance without a log waits so long for that of its pair */
@@ -126,6 +127,23 @@ static uint64_t passed(void *ctx)
     return atomic_load(&d->pair.leads) ? fg_sink_group_passed(&d->sinks) : 0; /* not known yet */
 }
 
+static void received(void *ctx, enum fg_replication_file file, const char *path)
+{
+    struct fg_daemon *d = ctx;
+
+    if (d->pair.lists)
+        fg_replication_lists_received(d->pair.lists, file, path);
+}
+
+/* ---- lists: fg-pair-lists calls it ----------------------------------------------------------- */
+
+static void offer(void *ctx, enum fg_replication_file file, uint8_t *bytes, size_t size)
+{
+    struct fg_daemon *d = ctx;
+
+    fg_replication_offer(d->pair.replication, file, bytes, size);
+}
+
 /* ---- the engines of a standby: ledger thread ------------------------------------------------- */
 
 static void feed_worker(struct fg_daemon *d, unsigned worker,
@@ -212,6 +230,17 @@ static struct fg_replication_terms terms_of(struct fg_daemon *d)
     return terms;
 }
 
+static bool start_lists(struct fg_daemon *d, struct fg_error *err)
+{
+    const struct fg_replication_lists_options options = {
+        .filter = d->filter, .penalty = d->box.penalty, .offer = offer, .ctx = d};
+
+    if (!d->filter || !d->config.filter.enabled)
+        return true;
+    d->pair.lists = fg_replication_lists_start(&options, err);
+    return d->pair.lists != NULL;
+}
+
 bool fg_paired_start(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_replication_terms terms;
@@ -222,10 +251,12 @@ bool fg_paired_start(struct fg_daemon *d, struct fg_error *err)
         .leading = d->pair.leading,
         .clock = &d->clock,
         .terms = &terms,
-        .hooks = {.ctx = d, .lead = lead, .end = end, .passed = passed}};
+        .hooks = {.ctx = d, .lead = lead, .end = end, .passed = passed, .received = received}};
 
     if (!d->pair.pairing)
         return true;
+    if (!start_lists(d, err))
+        return false;
     terms = terms_of(d);
     d->pair.replication = fg_replication_start(&options, err);
     return d->pair.replication != NULL;
@@ -309,6 +340,8 @@ static void take_over(struct fg_daemon *d, const struct fg_replication_view *vie
         fg_diag(FG_DIAG_ERROR, "pair: this process cannot lead: %s", err.text);
         _exit(FG_REPLICATION_EXIT);
     }
+    if (d->pair.lists)
+        fg_replication_lists_lead(d->pair.lists);
     atomic_store(&d->pair.leads, true);
     fg_notify("STATUS=leads its pair");
 }
@@ -389,6 +422,7 @@ void fg_paired_hand_over(struct fg_daemon *d)
 /* The journal thread has stopped. */
 void fg_paired_stop(struct fg_daemon *d)
 {
+    fg_replication_lists_stop(d->pair.lists);
     if (!fg_replication_stop(d->pair.replication))
         fg_diag(FG_DIAG_WARNING, "pair: a call to the arbiter did not end");
     d->pair.replication = NULL;
@@ -398,6 +432,8 @@ void fg_paired_free(struct fg_daemon *d)
 {
     fg_journal_pairing_destroy(d->pair.pairing);
     d->pair.pairing = NULL;
+    fg_replication_lists_free(d->pair.lists);
+    d->pair.lists = NULL;
     free(d->pair.leading);
     d->pair.leading = NULL;
     if (d->pair.event_fd >= 0)

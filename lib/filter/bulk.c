@@ -23,6 +23,7 @@ struct load {
     uint64_t wrong;  /**< lines */
     uint64_t wrong_lines[LINES_NAMED];
     bool keep_good; /**< wrong lines are left out; else they refuse the file */
+    bool copy;      /**< of another appliance's list */
     struct fg_filter_list_loaded *loaded;
     struct fg_error *err; /**< about the first wrong line */
 };
@@ -90,12 +91,20 @@ static bool parse_columns(struct load *load, char *text, struct fg_filter_listed
     if (ms)
         entry->expires = fg_filter_ticks_of_unix(load->filter, ms);
     *over = ms && entry->expires <= fg_filter_ticks_now(load->filter);
+    if (*over)
+        entry->expires = fg_filter_ticks_of_past(load->filter, ms);
     if (!fg_filter_reason_is_sane(reason))
         return wrong(
             load,
             "third column: a reason is printable ASCII of at most 23 characters without # and ;");
     memcpy(entry->reason, reason, strlen(reason));
     return true;
+}
+
+static bool is_remembered(const struct load *load, const struct fg_filter_listed *over)
+{
+    return load->copy &&
+           !fg_filter_listed_is_forgotten(load->filter, over, fg_filter_ticks_now(load->filter));
 }
 
 /* Until all is read, `hits` of a new entry holds the number of its line. */
@@ -114,20 +123,22 @@ static bool take_line(struct load *load, char *line)
     if (!parse_columns(load, line, &entry, &over))
         return false;
     load->loaded->expired += over;
-    if (over)
+    if (over && !is_remembered(load, &entry))
         return true;
     before = fg_filter_generation_find(&load->g, load->seed, &entry);
+    if (before && load->copy)
+        return true; /* it was changed while it was written: another copy follows */
     if (before) {
         snprintf(text, sizeof(text), "the prefix is in line %lu already",
                  (unsigned long)before->hits);
         return wrong(load, text);
     }
     entry.hits = load->number;
-    if (!fg_filter_generation_add(&load->g, load->seed, &entry)) {
+    if (!fg_filter_generation_add(&load->g, load->seed, &entry) && !over) {
         snprintf(text, sizeof(text), "the lists are full (prefixes_max = %u)", load->g.prefixes);
         return wrong(load, text);
     }
-    load->loaded->entries++;
+    load->loaded->entries += !over;
     return true;
 }
 
@@ -197,8 +208,8 @@ static bool read_lines(struct load *load, FILE *file)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-/* The other list stays as it is; of this one what is of limited time does, and counts of what
- * stays. */
+/* The other list stays as it is; of this one what is of limited time does, unless it becomes a
+ * copy, and counts of what stays. */
 static bool take_over(struct load *load, bool after)
 {
     const struct fg_filter_mapping *memory = &load->filter->memory;
@@ -215,6 +226,8 @@ static bool take_over(struct load *load, bool after)
             fg_filter_listed_is_forgotten(load->filter, old, now))
             continue;
         there = after ? fg_filter_generation_find(&load->g, load->seed, old) : NULL;
+        if (!there && after && load->copy)
+            continue;
         if (!there &&
             fg_filter_listed_is_over(old, now)) { /* remembered, as long as there is room */
             fg_filter_generation_add(&load->g, load->seed, old);
@@ -250,8 +263,10 @@ static bool put_in_force(struct load *load)
     clear_lines(load);
     pthread_mutex_lock(&filter->change);
     ok = take_over(load, false) && take_over(load, true);
-    if (ok)
+    if (ok) {
         fg_filter_generation_commit(&filter->memory, &load->g);
+        fg_filter_list_changed(filter, load->list);
+    }
     pthread_mutex_unlock(&filter->change);
     return ok;
 }
@@ -274,14 +289,17 @@ static FILE *open_ordinary(const char *path, struct fg_error *err)
     return file;
 }
 
+enum kind { STRICT, GOOD, COPY };
+
 static bool load_stream(struct fg_filter *filter, enum fg_filter_list list, FILE *file,
-                        const char *name, bool keep_good, struct fg_filter_list_loaded *loaded,
+                        const char *name, enum kind kind, struct fg_filter_list_loaded *loaded,
                         struct fg_error *err)
 {
     struct load load = {.filter = filter,
                         .list = list,
                         .path = name,
-                        .keep_good = keep_good,
+                        .keep_good = kind != STRICT,
+                        .copy = kind == COPY,
                         .loaded = loaded,
                         .err = err};
     struct timespec from, to;
@@ -301,11 +319,11 @@ static bool load_stream(struct fg_filter *filter, enum fg_filter_list list, FILE
 }
 
 static bool load_file(struct fg_filter *filter, enum fg_filter_list list, const char *path,
-                      bool keep_good, struct fg_filter_list_loaded *loaded, struct fg_error *err)
+                      enum kind kind, struct fg_filter_list_loaded *loaded, struct fg_error *err)
 {
     struct fg_error own = {""};
     FILE *file = open_ordinary(path, err ? err : &own);
-    bool ok = file && load_stream(filter, list, file, path, keep_good, loaded, err ? err : &own);
+    bool ok = file && load_stream(filter, list, file, path, kind, loaded, err ? err : &own);
 
     if (file)
         fclose(file);
@@ -316,19 +334,25 @@ bool fg_filter_load_stream(struct fg_filter *filter, enum fg_filter_list list, F
                            const char *name, struct fg_filter_list_loaded *loaded,
                            struct fg_error *err)
 {
-    return load_stream(filter, list, file, name, false, loaded, err);
+    return load_stream(filter, list, file, name, STRICT, loaded, err);
 }
 
 bool fg_filter_load(struct fg_filter *filter, enum fg_filter_list list, const char *path,
                     struct fg_filter_list_loaded *loaded, struct fg_error *err)
 {
-    return load_file(filter, list, path, false, loaded, err);
+    return load_file(filter, list, path, STRICT, loaded, err);
 }
 
 bool fg_filter_load_good(struct fg_filter *filter, enum fg_filter_list list, const char *path,
                          struct fg_filter_list_loaded *loaded, struct fg_error *err)
 {
-    return load_file(filter, list, path, true, loaded, err);
+    return load_file(filter, list, path, GOOD, loaded, err);
+}
+
+bool fg_filter_load_copy(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                         struct fg_filter_list_loaded *loaded, struct fg_error *err)
+{
+    return load_file(filter, list, path, COPY, loaded, err);
 }
 
 bool fg_filter_check_list(enum fg_filter_list list, const char *path, uint32_t prefixes_max,
@@ -377,5 +401,16 @@ bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, FILE *fi
     if (save.ok)
         fg_filter_each(filter, list, save_entry, &save);
     *saved = save.entries;
+    return save.ok && fflush(file) == 0;
+}
+
+bool fg_filter_save_copy(struct fg_filter *filter, enum fg_filter_list list, FILE *file)
+{
+    struct save save = {.file = file};
+    uint32_t saved;
+
+    save.ok = fg_filter_save(filter, list, file, &saved);
+    if (save.ok)
+        fg_filter_each_over(filter, list, save_entry, &save);
     return save.ok && fflush(file) == 0;
 }

@@ -86,11 +86,33 @@ uint64_t fg_filter_ticks_of_unix(const struct fg_filter *filter, uint64_t ms)
     return fg_filter_ticks_now(filter) + (left << FG_FILTER_TICK_SHIFT);
 }
 
+uint64_t fg_filter_ticks_of_past(const struct fg_filter *filter, uint64_t ms)
+{
+    const uint64_t most = INT64_MAX >> FG_FILTER_TICK_SHIFT;
+    uint64_t ticks = fg_filter_ticks_now(filter), ago = unix_ns(filter) - ms * 1000000;
+
+    return ago <= most && ago << FG_FILTER_TICK_SHIFT < ticks
+               ? ticks - (ago << FG_FILTER_TICK_SHIFT)
+               : 1;
+}
+
 uint64_t fg_filter_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks)
 {
     int64_t ahead = (int64_t)(ticks - fg_filter_ticks_now(filter)) >> FG_FILTER_TICK_SHIFT;
 
     return (unix_ns(filter) + (uint64_t)ahead) / 1000000;
+}
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
+void fg_filter_list_changed(struct fg_filter *filter, enum fg_filter_list list)
+{
+    __atomic_fetch_add(&filter->changes[list], 1, __ATOMIC_RELEASE);
+}
+
+uint64_t fg_filter_changes(const struct fg_filter *filter, enum fg_filter_list list)
+{
+    return __atomic_load_n(&filter->changes[list], __ATOMIC_ACQUIRE);
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */

@@ -9,6 +9,8 @@
 /* Ticks of the data path (xdp/shared.h), and Unix milliseconds, by what both clocks say now. */
 uint64_t fg_filter_ticks_now(const struct fg_filter *filter);
 uint64_t fg_filter_ticks_of_unix(const struct fg_filter *filter, uint64_t ms);
+/* Of a time that is over; 1: it is earlier than ticks can tell. */
+uint64_t fg_filter_ticks_of_past(const struct fg_filter *filter, uint64_t ms);
 uint64_t fg_filter_unix_of_ticks(const struct fg_filter *filter, uint64_t ticks);
 
 void fg_filter_listed_of_prefix(enum fg_filter_list list, const struct fg_filter_prefix *prefix,
@@ -22,5 +24,7 @@ bool fg_filter_listed_is_over(const struct fg_filter_listed *listed, uint64_t no
 bool fg_filter_listed_is_forgotten(const struct fg_filter *filter,
                                    const struct fg_filter_listed *listed, uint64_t now);
 const char *fg_filter_list_name(enum fg_filter_list list);
+/** The list has changed, but for entries whose time is over. */
+void fg_filter_list_changed(struct fg_filter *filter, enum fg_filter_list list);
 
 #endif

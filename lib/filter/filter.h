@@ -287,6 +287,21 @@ bool fg_filter_load_stream(struct fg_filter *filter, enum fg_filter_list list, F
 bool fg_filter_save(struct fg_filter *filter, enum fg_filter_list list, FILE *file,
                     uint32_t *saved);
 
+/**
+ * Writes a list for another appliance, which is to have the same: as fg_filter_save, and behind it
+ * the entries that are over and remembered.
+ */
+bool fg_filter_save_copy(struct fg_filter *filter, enum fg_filter_list list, FILE *file);
+/**
+ * Makes a list what fg_filter_save_copy wrote: entries of limited time that are not in it go, too.
+ * Wrong lines, and those that find no room, are left out, and err names the first ones. False: the
+ * list stays as it was.
+ */
+bool fg_filter_load_copy(struct fg_filter *filter, enum fg_filter_list list, const char *path,
+                         struct fg_filter_list_loaded *loaded, struct fg_error *err);
+/** Grows with each change of a list by this process; entries whose time ends are none. */
+uint64_t fg_filter_changes(const struct fg_filter *filter, enum fg_filter_list list);
+
 /** Bytes of lists, and of buckets. */
 void fg_filter_memory(const struct fg_filter *filter, uint64_t *lists, uint64_t *buckets);
 

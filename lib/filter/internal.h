@@ -66,6 +66,7 @@ struct fg_filter {
     pthread_mutex_t
         bulk; /**< a walk over a list, or a bulk load: the generation in force stays the same */
     pthread_mutex_t change; /**< an entry, the state, or the generation in force changes */
+    uint64_t changes[FG_FILTER_LISTS]; /**< written under `change`, read without */
 
     struct fg_filter_own own; /**< of fg_filter_verdict_of_frame; main thread */
 

@@ -106,6 +106,8 @@ static bool add_or_put(struct fg_filter *filter, enum fg_filter_list list,
              refused(list, prefix, full, err);
     }
     fg_filter_generation_keep(&filter->memory, &g);
+    if (ok)
+        fg_filter_list_changed(filter, list);
     pthread_mutex_unlock(&filter->change);
     return ok;
 }
@@ -143,6 +145,8 @@ bool fg_filter_del(struct fg_filter *filter, enum fg_filter_list list,
     if (there)
         fg_filter_generation_del(&g, seed, there);
     fg_filter_generation_keep(&filter->memory, &g);
+    if (there)
+        fg_filter_list_changed(filter, list);
     pthread_mutex_unlock(&filter->change);
     return known || refused(list, prefix, "not there", err);
 }

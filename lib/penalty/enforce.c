@@ -45,7 +45,7 @@ static void note(void *ctx, const char *text)
     fg_diag(FG_DIAG_WARNING, "%s", text);
 }
 
-/* ---- after a restart ------------------------------------------------------------------------- */
+/* ---- blocks that were made before ------------------------------------------------------------ */
 
 struct restore {
     struct fg_penalty *penalty;
@@ -63,29 +63,37 @@ static bool restore(void *ctx, const struct fg_filter_prefix *prefix,
     return true;
 }
 
+void fg_penalty_recall(struct fg_penalty *penalty, struct fg_filter *filter, uint64_t now_ms)
+{
+    struct restore r = {.penalty = penalty, .now_ms = now_ms, .unix_ms = fg_filter_unix_ms(filter)};
+
+    fg_penalty_forget(penalty);
+    fg_filter_each_over(filter, FG_FILTER_LIST_BLOCK, restore, &r);
+    fg_filter_each(filter, FG_FILTER_LIST_BLOCK, restore,
+                   &r); /* last: these must not be pushed out */
+}
+
 struct fg_penalty *fg_penalty_open(const struct fg_penalty_options *options,
                                    struct fg_filter *filter, uint64_t now_ms, struct fg_error *err)
 {
     const struct fg_penalty_lists lists = {filter, is_allowed, block, unblock, note};
     struct fg_penalty_options seeded = *options;
-    struct restore r = {.now_ms = now_ms, .unix_ms = filter ? fg_filter_unix_ms(filter) : 0};
+    struct fg_penalty *penalty;
 
     if (getrandom(&seeded.seed, sizeof(seeded.seed), 0) != sizeof(seeded.seed)) {
         fg_fail(err, "no random numbers from the kernel");
         return NULL;
     }
-    r.penalty = fg_penalty_create(&seeded, filter ? &lists : NULL, now_ms);
-    if (!r.penalty) {
+    penalty = fg_penalty_create(&seeded, filter ? &lists : NULL, now_ms);
+    if (!penalty) {
         fg_fail(err, "no memory for the penalty box");
         return NULL;
     }
     if (!filter)
-        return r.penalty;
+        return penalty;
     fg_filter_remember(filter, FG_PENALTY_REASON, FG_PENALTY_QUIET_MS);
-    fg_filter_each_over(filter, FG_FILTER_LIST_BLOCK, restore, &r);
-    fg_filter_each(filter, FG_FILTER_LIST_BLOCK, restore,
-                   &r); /* last: these must not be pushed out */
-    return r.penalty;
+    fg_penalty_recall(penalty, filter, now_ms);
+    return penalty;
 }
 
 /* ---- reports of other rooms ------------------------------------------------------------------ */

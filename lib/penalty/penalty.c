@@ -389,6 +389,15 @@ bool fg_penalty_restore(struct fg_penalty *p, const struct fg_filter_prefix *sou
     return slot != NULL;
 }
 
+void fg_penalty_forget(struct fg_penalty *p)
+{
+    pthread_mutex_lock(&p->lock);
+    for (unsigned i = 0; i < SLOTS; i++)
+        p->slots[i].used = false;
+    p->used = 0;
+    pthread_mutex_unlock(&p->lock);
+}
+
 bool fg_penalty_release(struct fg_penalty *p, const struct fg_filter_prefix *address,
                         uint64_t now_ms, struct fg_error *err)
 {

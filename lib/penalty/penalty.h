@@ -146,6 +146,12 @@ void fg_penalty_tick(struct fg_penalty *penalty, uint64_t now_ms);
 bool fg_penalty_restore(struct fg_penalty *penalty, const struct fg_filter_prefix *source,
                         const char *reason, int64_t left_ms, uint64_t now_ms);
 
+/** Forgets every offender; their blocks stay in the lists. */
+void fg_penalty_forget(struct fg_penalty *penalty);
+/** Forgets every offender, and takes over the blocks that are in the filter's block list now
+ * (enforce.c): at a start, and when the list became a copy of another appliance's. */
+void fg_penalty_recall(struct fg_penalty *penalty, struct fg_filter *filter, uint64_t now_ms);
+
 /** Lifts the block and forgets the offender. False and err when it is not blocked. */
 bool fg_penalty_release(struct fg_penalty *penalty, const struct fg_filter_prefix *source,
                         uint64_t now_ms, struct fg_error *err);

@@ -6,9 +6,8 @@
  *
  * Threads: `fg-pair` runs everything, by epoll, with the journal thread's priority. Two more
  * (`fg-pair-ask0`, `fg-pair-ask1`) make the arbiter's calls, which block; `fg-pair-keep` writes the
- * files that the leader sends. Functions here may be
- * called from any thread, unless they say otherwise; none of them waits for network or disk but
- * start and stop.
+ * files that the leader sends; lists.h has one more. Functions here may be called from any thread,
+ * unless they say otherwise; none of them waits for network or disk but start and stop.
  *
  * The link: one TCP connection, TLS 1.3. Node 0 listens, node 1 connects. Each side shows a
  * certificate of `tls_ca` that is valid for the host of the other side's `peer`, and is not the

@@ -363,6 +363,47 @@ def test_waiting_list(lab):
         assert shop.reserve(6, 1, 1, secrets.token_bytes(16)).status == 'SOLD_OUT'
 
 
+@fgtest.timeout(60)
+def test_lists(lab):
+    """sources that the leader blocks, by hand or as a penalty, are blocked at its standby and stay so when that leads; a standby
+    takes no changes; a box that comes back has the lists of the one that leads"""
+    by_hand, offender = '198.18.0.66', '198.18.0.67'
+    pair = Pair(lab, settings={'penalty.http': 1})
+    pair.shop.ip('addr', 'add', f'{by_hand}/24', 'dev', 'fgb0')
+    pair.start()
+    old = pair.leader()
+    new = pair.other(old)
+
+    def listed(box, name='block'):
+        return {e['prefix']: e.get('reason') for e in box.gate.get(f'/v1/filter/{name}')['prefixes']}
+
+    def drops(box):
+        """A request of the blocked source is dropped."""
+        before = box.gate.get('/v1/stats')['filter']['blocked']
+        with pair.shop.inside(), fgclient.Client(box.ip, 1, old.gate.keys.secrets[1], source=by_hand) as shop:
+            shop.socket.send(fgclient.request(1, old.gate.keys.secrets[1], 'STOCK', bytes(16), item=1))
+            fgtest.wait_until(lambda: box.gate.get('/v1/stats')['filter']['blocked'] > before, 5, 'its request is dropped')
+    old.gate.fgctl('block', 'add', by_hand)
+    old.gate.fgctl('allow', 'add', '198.18.77.0/24')
+    assert old.gate.api('POST', '/v1/filter/penalties', {'source': offender})[0] == 200
+    blocked = {by_hand: None, offender: 'penalty 1: http'}
+    fgtest.wait_until(lambda: listed(new) == blocked and '198.18.77.0/24' in listed(new, 'allow'), 10, 'the standby has the lists')
+    drops(new)
+    for verb in ('add', 'del'):
+        code, _, said = new.gate.fgctl('block', verb, by_hand, check=False)
+        assert code and 'does not lead its pair' in said, said
+    old.gate.kill()
+    fgtest.wait_until(new.leads, TAKE_OVER, 'the standby leads', 0.005)
+    assert listed(new) == blocked
+    drops(new)
+    assert [(p['source'], p['level']) for p in new.gate.get('/v1/filter/penalties')['penalties']] == [(offender, 1)]
+    fgtest.wait_until(lambda: new.gate.api('GET', '/leader')[0] == 200, 5, 'it takes changes')
+    new.gate.fgctl('block', 'add', '198.18.0.68')
+    new.gate.fgctl('penalty', 'release', offender)
+    pair.join(old)
+    fgtest.wait_until(lambda: listed(old) == {by_hand: None, '198.18.0.68': None}, 10, 'the other one has its lists')
+
+
 @fgtest.timeout(150)
 def test_demo(lab):
     """tools/demo --pair tells of three take-overs and a passed audit"""

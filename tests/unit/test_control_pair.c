@@ -129,6 +129,11 @@ static void a_standby_takes_no_changes(void **state)
                    {"POST", "/v1/items/7/resume", NULL},
                    {"POST", "/v1/users/denied", "{\"users\": [1]}"},
                    {"DELETE", "/v1/users/denied", "{\"users\": [1]}"},
+                   {"POST", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\"}"},
+                   {"DELETE", "/v1/filter/block", "{\"prefix\": \"198.18.0.0/16\"}"},
+                   {"POST", "/v1/filter/allow", "{\"prefix\": \"198.18.0.0/16\"}"},
+                   {"DELETE", "/v1/filter/allow", "{\"prefix\": \"198.18.0.0/16\"}"},
+                   {"DELETE", "/v1/filter/penalties", "{\"source\": \"198.18.0.1\"}"},
                    {"POST", "/v1/log/accept", NULL},
                    {"POST", "/v1/sinks/redis/adopt", NULL}};
     json_t *json;
