@@ -180,6 +180,12 @@ static void remember(struct fg_fleet *f)
         f->remember_ms = UINT64_MAX; /* an output is due */
 }
 
+/* Else no answer is waited for: with a restored etcd there are no more calls. */
+static bool asks(const struct fg_fleet *f)
+{
+    return f->register_revision && f->reason == FG_FLEET_REASON_NONE;
+}
+
 void fg_fleet_time(struct fg_fleet *f, uint64_t now_ms)
 {
     bool away;
@@ -187,7 +193,7 @@ void fg_fleet_time(struct fg_fleet *f, uint64_t now_ms)
     f->now_ms = now_ms;
     if (f->receiving)
         return;
-    away = f->register_revision && now_ms - f->contact_ms >= f->timing.away_ms;
+    away = asks(f) && now_ms - f->contact_ms >= f->timing.away_ms;
     if (away != f->away)
         for (uint32_t i = 0; i < f->items_max; i++)
             if (f->entries[i].id)
@@ -219,7 +225,7 @@ uint64_t fg_fleet_due_ms(const struct fg_fleet *f)
 
     if (f->work.len && f->now_ms + f->timing.quick_ms < due) /* silence */
         due = f->now_ms + f->timing.quick_ms;
-    if (f->register_revision && !f->away && f->contact_ms + f->timing.away_ms < due)
+    if (asks(f) && !f->away && f->contact_ms + f->timing.away_ms < due)
         due = f->contact_ms + f->timing.away_ms;
     return due;
 }

@@ -603,6 +603,9 @@ static void an_older_store_is_a_copy(void **state)
     fg_fleet_bank(rig.f, 0, 1, 1, 0);
     told("refuse BUSY 0; ");
     assert_int_equal(rig.view.reason, FG_FLEET_REASON_RESTORED);
+    pass(5000); /* there are no more calls, so none is without an answer */
+    assert_false(rig.view.away);
+    assert_int_equal(fg_fleet_due_ms(rig.f), UINT64_MAX);
 }
 
 static void maps_that_forbid_it(void **state)

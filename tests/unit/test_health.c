@@ -357,6 +357,12 @@ FAULT(fleet_frozen)
     strcpy(now.fleet.reason, "a person froze the fleet");
 }
 
+FAULT(fleet_restored)
+{
+    now.fleet.enabled = now.fleet.may_sell = true;
+    strcpy(now.fleet.reason, "etcd was restored from a copy");
+}
+
 FAULT(member_silent)
 {
     now.fleet.enabled = now.fleet.may_sell = true;
@@ -423,6 +429,7 @@ static const struct {
      "nothing is sold: etcd has not been read yet: 192.0.2.1:2379: timeout"},
     {fleet_away, "fleet", WARNING, DEGRADED, true, "of others are BUSY: 192.0.2.1:2379: timeout"},
     {fleet_frozen, "fleet", WARNING, DEGRADED, true, "or returned: a person froze the fleet"},
+    {fleet_restored, "fleet", WARNING, DEGRADED, true, "or returned: etcd was restored from a copy"},
     {member_silent, "fleet", WARNING, DEGRADED, true, "member 2 is silent"},
     {clocks_differ, "skew", WARNING, RUNNING, true, "51 ms ahead of ours"},
     {clocks_differ_back, "skew", WARNING, RUNNING, true, "5000 ms behind ours"},
