@@ -59,15 +59,22 @@ static void collect(struct fg_fleet *f)
         put(f, f->work.items[(f->work.first + (start + n) % f->work.len) % f->work.size]);
 }
 
+/* Before it leads it reads once. */
+static bool may_call(const struct fg_fleet *f)
+{
+    return !f->ticket && (f->register_revision || !f->checked) &&
+           f->reason == FG_FLEET_REASON_NONE;
+}
+
 void fg_fleet_call(struct fg_fleet *f)
 {
-    if (f->ticket || !f->register_revision || f->reason != FG_FLEET_REASON_NONE)
+    if (!may_call(f))
         return;
     if (f->now_ms >= f->poll_ms) {
         begin(f, true);
         return;
     }
-    if (f->doubt || fg_fleet_reason_now(f) != FG_FLEET_REASON_NONE || f->now_ms < f->swap_ms)
+    if (!f->register_revision || f->doubt || fg_fleet_reason_now(f) != FG_FLEET_REASON_NONE || f->now_ms < f->swap_ms)
         return;
     collect(f);
     if (f->puts_len)
@@ -78,9 +85,9 @@ uint64_t fg_fleet_call_due_ms(const struct fg_fleet *f)
 {
     uint64_t due = f->poll_ms;
 
-    if (f->ticket || !f->register_revision || f->reason != FG_FLEET_REASON_NONE)
+    if (!may_call(f))
         return UINT64_MAX;
-    return f->work.len && f->swap_ms < due ? f->swap_ms : due;
+    return f->register_revision && f->work.len && f->swap_ms < due ? f->swap_ms : due;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -150,6 +157,11 @@ static void all_read(struct fg_fleet *f)
 static void read_done(struct fg_fleet *f, int64_t store)
 {
     f->counted.reads++;
+    if (!f->register_revision) {
+        f->checked = true;
+        fg_fleet_compare(f);
+        return;
+    }
     f->doubt = false;
     if (f->call_since == 0)
         all_read(f);

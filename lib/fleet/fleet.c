@@ -122,12 +122,18 @@ void fg_fleet_leads(struct fg_fleet *f, int64_t revision)
     if (revision && !f->register_revision) {
         f->since = 0;
         f->read = false;
+        f->checked = true;
         f->contact_ms = f->now_ms;
         drop_call(f);
     }
     f->register_revision = revision;
     f->register_moved = false;
     fg_fleet_time(f, f->now_ms);
+}
+
+bool fg_fleet_may_lead(const struct fg_fleet *f)
+{
+    return f->checked && f->reason == FG_FLEET_REASON_NONE;
 }
 
 /* ---- etcd and time ------------------------------------------------------------------------- */

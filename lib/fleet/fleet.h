@@ -213,8 +213,11 @@ bool fg_fleet_item(struct fg_fleet *f, uint32_t item, uint64_t id,
 void fg_fleet_time(struct fg_fleet *f, uint64_t now_ms);
 uint64_t fg_fleet_due_ms(const struct fg_fleet *f);
 
+/** etcd was read, and map, pools and log do not forbid to sell: the register may be claimed. Before
+ * it leads it asks for a READ of everything, until one is answered. */
+bool fg_fleet_may_lead(const struct fg_fleet *f);
 /** The register of this member's pair has `revision`, and names this process as its leader; 0 = it
- * does not lead. Values of before it led do not count. */
+ * does not lead. Values of before it led do not count: all is read again. */
 void fg_fleet_leads(struct fg_fleet *f, int64_t revision);
 
 /**

@@ -52,6 +52,7 @@ struct fg_fleet {
 
     enum fg_fleet_reason reason; /* NONE, or why it stopped for good */
     bool stopping, may_sell, read;
+    bool checked;              /* etcd was read once before the register was claimed */
     int64_t register_revision; /* 0 = does not lead */
     bool register_moved;       /* etcd has a newer one than the caller says */
     int64_t map_revision;
@@ -95,6 +96,8 @@ void fg_fleet_adopt(struct fg_fleet *f, uint32_t item, int64_t revision,
 /* Does what is due with an item; true: it must be seen again at the next moment. */
 bool fg_fleet_work(struct fg_fleet *f, uint32_t item);
 bool fg_fleet_wants(const struct fg_fleet_entry *it);
+/* Stops when a pool and the log contradict each other. */
+void fg_fleet_compare(struct fg_fleet *f);
 
 /* rules.c: what this member would change in the pool now, in *pool. False: nothing. */
 bool fg_fleet_rules(const struct fg_fleet *f, const struct fg_fleet_entry *it,

@@ -45,6 +45,22 @@ static enum fg_fleet_reason difference(const struct fg_fleet_counters *pool,
     return FG_FLEET_REASON_NONE;
 }
 
+static bool contradicts(struct fg_fleet *f, const struct fg_fleet_entry *it)
+{
+    enum fg_fleet_reason reason = difference(&own_row(f, it)->log, &it->log);
+
+    if (reason != FG_FLEET_REASON_NONE)
+        fg_fleet_stop(f, reason);
+    return reason != FG_FLEET_REASON_NONE;
+}
+
+void fg_fleet_compare(struct fg_fleet *f)
+{
+    for (uint32_t i = 0; i < f->items_max; i++)
+        if (f->entries[i].id && !f->entries[i].damaged && contradicts(f, &f->entries[i]))
+            return;
+}
+
 /* The pool is ahead of the log: what it is ahead by is the lease, whatever was asked for. */
 static void lease(struct fg_fleet *f, uint32_t item)
 {
@@ -138,16 +154,8 @@ bool fg_fleet_work(struct fg_fleet *f, uint32_t item)
     if (it->damaged || it->state == FG_FLEET_STATE_UNREAD ||
         fg_fleet_reason_now(f) != FG_FLEET_REASON_NONE)
         return fg_fleet_wants(it);
-    switch (difference(&own_row(f, it)->log, &it->log)) {
-    case FG_FLEET_REASON_NONE:
-        break;
-    case FG_FLEET_REASON_RESTORED:
-        fg_fleet_stop(f, FG_FLEET_REASON_RESTORED);
+    if (contradicts(f, it))
         return false;
-    default:
-        fg_fleet_stop(f, FG_FLEET_REASON_OLD_LOG);
-        return false;
-    }
     lease(f, item);
     recall(f, item);
     return fg_fleet_wants(it) || fg_fleet_pool_waits(&it->pool) ||

@@ -9,7 +9,8 @@
  * them waits for network or disk but start and stop.
  *
  * A single appliance has a register in etcd, which it moves at each start: nothing that an earlier
- * process sent takes place then. If another process moves it, this one ends.
+ * process sent takes place then. If another process moves it, this one ends. Before it moves it, it
+ * compares map, pools and log, so that a process that must not sell stops no other one.
  */
 #ifndef FG_MEMBER_H
 #define FG_MEMBER_H
@@ -17,7 +18,9 @@
 #include "fleet/fleet.h"
 #include "member/options.h"
 
-#define FG_MEMBER_EXIT 75 /**< EX_TEMPFAIL: of a process that was told to stop */
+/** EX_CONFIG: of a process that must not sell. Not to be started again before a person has looked:
+ * config/floodgate.service. */
+#define FG_MEMBER_EXIT 78
 #define FG_MEMBER_TEXT 256
 
 struct fg_member;

@@ -111,7 +111,7 @@ static void make_call(struct fg_member *m)
 
     if (m->ended[0] || !fg_member_caller_idle(m->caller))
         return;
-    if (!m->claimed) {
+    if (!m->claimed && fg_fleet_may_lead(m->fleet)) {
         if (m->now_ms >= m->claim_ms)
             make_claim(m);
         return;
@@ -145,7 +145,7 @@ static void take_values(struct fg_member *m, const struct fg_member_answer *a)
     for (size_t i = 0; i < a->values_len; i++) {
         const struct fg_member_value *v = &a->values[i];
 
-        if (strcmp(v->key, m->register_key) == 0 && v->revision > m->claimed)
+        if (m->claimed && strcmp(v->key, m->register_key) == 0 && v->revision > m->claimed)
             end(m, "another process is this member of the fleet");
         fg_fleet_value(m->fleet, v->key, v->revision, v->text);
     }

@@ -11,11 +11,12 @@ import subprocess
 import sys
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
+import fgprocess  # noqa: E402
 import fgtest  # noqa: E402
 from fgetcd import Etcd  # noqa: E402
 
 DRIVER = os.path.join(fgtest.BUILD, 'tests/fault/member_driver')
-MAP, ENDED, LOG = 'floodgate/fleet/map', 75, 1000
+MAP, ENDED, LOG = 'floodgate/fleet/map', 78, 1000
 
 
 def map_text(members, mode='running', shards=16):
@@ -201,8 +202,12 @@ def test_must_not_sell(lab):
         last.ends('another process is this member of the fleet')
         first.ask('stock', 100)
         assert [older.buy(10) for _ in range(5)] == ['RESERVED'] * 5
-        older.kill()
         last.start().ends('the log of this member is older than what etcd knows of it')
+        last.start(shards=17).ends('the map in etcd is not the configured one')
+        assert [older.buy(10) for _ in range(2)] == ['RESERVED'] * 2, 'these two did not claim its register'
+        with open(os.path.join(fgprocess.ROOT, 'config/floodgate.service'), encoding='utf-8') as f:
+            assert f'RestartPreventExitStatus={ENDED}\n' in f.read(), 'systemd leaves it at that'
+        older.kill()
         fgtest.wait_until(lambda: first.seen() == first.ask('view')['revision'] > 10, 10, 'it remembers the revision')
         etcd = fleet.etcd.members[0]
         etcd.kill()

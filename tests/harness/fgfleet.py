@@ -9,7 +9,7 @@ from fgpair import ARBITER, Switch
 from fgshop import SMALL, NsClient
 
 ITEM, SHARDS = 7, 256
-ENDED = 75  # exit code of a member that must not sell
+ENDED = 78  # exit code of a member that must not sell
 
 
 def owner(user, members):

@@ -153,7 +153,7 @@ static struct fg_fleet_pool pool_with(uint64_t free)
     return pool;
 }
 
-static void begin(unsigned items, const struct fg_fleet_counters *log)
+static void create(unsigned items, const struct fg_fleet_counters *log)
 {
     struct fg_fleet_options o = {.items_max = ITEMS,
                                  .timing = fg_fleet_timing_usual,
@@ -170,6 +170,11 @@ static void begin(unsigned items, const struct fg_fleet_counters *log)
     for (unsigned i = 0; i < items; i++)
         assert_true(fg_fleet_item(rig.f, i, i + 1, log ? log : &(struct fg_fleet_counters){0}));
     fg_fleet_time(rig.f, rig.now_ms);
+}
+
+static void begin(unsigned items, const struct fg_fleet_counters *log)
+{
+    create(items, log);
     fg_fleet_leads(rig.f, REGISTER);
     drain();
     assert_true(rig.read && rig.since == 0);
@@ -578,6 +583,57 @@ static void a_log_that_lacks_a_return_stops(void **state)
     told("stop: the log of this member is older than what etcd knows of it; ");
 }
 
+static void all_is_read_before_it_leads(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    create(1, NULL);
+    drain();
+    assert_true(rig.read && rig.since == 0);
+    answer(FG_FLEET_AWAY);
+    assert_false(fg_fleet_may_lead(rig.f));
+    pass(10);
+    give_map(2, 0, false, 1);
+    give_pool(0, &pool);
+    answer(FG_FLEET_DONE);
+    assert_true(fg_fleet_may_lead(rig.f));
+    assert_false(rig.view.may_sell);
+    pass(50);
+    assert_int_equal(rig.ticket, 0); /* once */
+    fg_fleet_leads(rig.f, REGISTER);
+    drain();
+    assert_true(rig.read && rig.since == 0);
+    answer(FG_FLEET_DONE);
+    assert_true(rig.view.may_sell);
+    told("");
+}
+
+/* Its register would depose a healthy process. */
+static void what_must_not_sell_does_not_lead(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    create(1, NULL);
+    drain();
+    give_map(2, 0, false, 1);
+    pool.free = 90;
+    pool.row[0].log.leased = 10;
+    pool.row[0].log.leases = 2;
+    give_pool(0, &pool);
+    answer(FG_FLEET_DONE);
+    told("stop: the log of this member is older than what etcd knows of it; ");
+    assert_false(fg_fleet_may_lead(rig.f));
+    fg_fleet_destroy(rig.f);
+    create(1, NULL);
+    drain();
+    give_map(3, 0, false, 1);
+    answer(FG_FLEET_DONE);
+    told("stop: the map in etcd is not the configured one; ");
+    assert_false(fg_fleet_may_lead(rig.f));
+}
+
 static void a_pool_that_lacks_a_lease_is_a_copy(void **state)
 {
     struct fg_fleet_pool pool = pool_with(100);
@@ -709,6 +765,8 @@ int main(void)
         cmocka_unit_test_teardown(etcd_away_makes_it_busy, end),
         cmocka_unit_test_teardown(a_log_that_lacks_more_than_a_lease_stops, end),
         cmocka_unit_test_teardown(a_log_that_lacks_a_return_stops, end),
+        cmocka_unit_test_teardown(all_is_read_before_it_leads, end),
+        cmocka_unit_test_teardown(what_must_not_sell_does_not_lead, end),
         cmocka_unit_test_teardown(a_pool_that_lacks_a_lease_is_a_copy, end),
         cmocka_unit_test_teardown(an_older_store_is_a_copy, end),
         cmocka_unit_test_teardown(maps_that_forbid_it, end),
