@@ -290,6 +290,7 @@ static void take(void *ctx, struct fg_member *m)
 {
     struct fg_daemon *d = ctx;
 
+    fg_member_logged(m, atomic_load(fg_journal_thread_committed(&d->journal_thread)));
     take_answers(d, m);
     take_news(d, m);
     take_log(d, m);
@@ -308,6 +309,9 @@ static void stop(void *ctx, const char *reason)
 /* Before the ledger's thread starts, so nothing else has the lock: all items are known then. */
 static void take_first(void *ctx, struct fg_member *m)
 {
+    struct fg_daemon *d = ctx;
+
+    fg_member_logged(m, atomic_load(&d->follower.seq));
     while (!take_log(ctx, m))
         ;
 }

@@ -62,8 +62,7 @@ static void collect(struct fg_fleet *f)
 /* Before it leads it reads once. */
 static bool may_call(const struct fg_fleet *f)
 {
-    return !f->ticket && (f->register_revision || !f->checked) &&
-           f->reason == FG_FLEET_REASON_NONE;
+    return !f->ticket && (f->register_revision || !f->checked) && f->reason == FG_FLEET_REASON_NONE;
 }
 
 void fg_fleet_call(struct fg_fleet *f)
@@ -74,7 +73,8 @@ void fg_fleet_call(struct fg_fleet *f)
         begin(f, true);
         return;
     }
-    if (!f->register_revision || f->doubt || fg_fleet_reason_now(f) != FG_FLEET_REASON_NONE || f->now_ms < f->swap_ms)
+    if (!f->register_revision || f->doubt || fg_fleet_reason_now(f) != FG_FLEET_REASON_NONE ||
+        f->now_ms < f->swap_ms)
         return;
     collect(f);
     if (f->puts_len)

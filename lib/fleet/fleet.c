@@ -155,6 +155,16 @@ static void pool_value(struct fg_fleet *f, uint32_t item, int64_t revision, cons
     fg_fleet_queue(f, item);
 }
 
+/* Of an item that the log does not know: it may be older than the item. */
+static void strange_pool(struct fg_fleet *f, const char *text)
+{
+    struct fg_fleet_pool pool;
+
+    if (fg_fleet_pool_read(&pool, text) && f->member < pool.members &&
+        pool.row[f->member].seq > f->log_seq)
+        fg_fleet_stop(f, FG_FLEET_REASON_OLD_LOG);
+}
+
 void fg_fleet_value(struct fg_fleet *f, const char *key, int64_t revision, const char *text)
 {
     char own[FG_FLEET_KEY_MAX];
@@ -176,8 +186,12 @@ void fg_fleet_value(struct fg_fleet *f, const char *key, int64_t revision, const
         return;
     fg_fleet_key(own, id);
     slot = *slot_of(f, id);
-    if (slot && strcmp(key, own) == 0)
+    if (strcmp(key, own) != 0)
+        return;
+    if (slot)
         pool_value(f, slot - 1, revision, text);
+    else
+        strange_pool(f, text);
 }
 
 static void remember(struct fg_fleet *f)
@@ -254,6 +268,12 @@ void fg_fleet_bank(struct fg_fleet *f, uint32_t item, uint32_t least, uint64_t w
     it->bank_free = free;
     fg_fleet_queue(f, item);
     fg_fleet_time(f, f->now_ms);
+}
+
+void fg_fleet_logged(struct fg_fleet *f, uint64_t seq)
+{
+    if (seq > f->log_seq)
+        f->log_seq = seq;
 }
 
 void fg_fleet_stocked(struct fg_fleet *f, uint32_t item, int64_t stock)

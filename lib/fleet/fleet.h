@@ -11,6 +11,7 @@
  *     fg_fleet_time(...)                        before anything else whenever time has moved
  *     fg_fleet_leads                            the pair's register moved
  *     fg_fleet_bank / _stocked                  the home bank of an item
+ *     fg_fleet_logged                           the log
  *     fg_fleet_leased / _returned               a record is committed
  *     fg_fleet_value ..., fg_fleet_answered     a call to etcd has ended
  *     while (fg_fleet_next(...))                after *each* of these: take the outputs
@@ -227,6 +228,9 @@ void fg_fleet_leads(struct fg_fleet *f, int64_t revision);
  */
 void fg_fleet_bank(struct fg_fleet *f, uint32_t item, uint32_t least, uint64_t wanted,
                    uint64_t free);
+/** The records of the log up to `seq` are committed: before the first READ is answered, and
+ * whenever there are more. */
+void fg_fleet_logged(struct fg_fleet *f, uint64_t seq);
 /** Stock was added or removed, and that is committed: the sum of all such records. */
 void fg_fleet_stocked(struct fg_fleet *f, uint32_t item, int64_t stock);
 /** Answers LEASE; then call fg_fleet_bank. */

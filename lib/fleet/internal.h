@@ -57,6 +57,7 @@ struct fg_fleet {
     bool register_moved;       /* etcd has a newer one than the caller says */
     int64_t map_revision;
     bool map_damaged;
+    uint64_t log_seq; /* committed */
 
     /* the call that is under way */
     uint64_t ticket, tickets; /* 0 = none */

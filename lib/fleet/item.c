@@ -47,7 +47,9 @@ static enum fg_fleet_reason difference(const struct fg_fleet_counters *pool,
 
 static bool contradicts(struct fg_fleet *f, const struct fg_fleet_entry *it)
 {
-    enum fg_fleet_reason reason = difference(&own_row(f, it)->log, &it->log);
+    enum fg_fleet_reason reason = own_row(f, it)->seq > f->log_seq
+                                      ? FG_FLEET_REASON_OLD_LOG
+                                      : difference(&own_row(f, it)->log, &it->log);
 
     if (reason != FG_FLEET_REASON_NONE)
         fg_fleet_stop(f, reason);

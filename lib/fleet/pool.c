@@ -43,10 +43,11 @@ size_t fg_fleet_pool_write(const struct fg_fleet_pool *pool, char text[FG_FLEET_
 
         at += (size_t)snprintf(
             text + at, FG_FLEET_TEXT_MAX - at,
-            " / %u stock %lld leased %llu in %llu returned %llu in %llu empty %llu waits %llu for "
-            "%u",
+            " / %u stock %lld leased %llu in %llu returned %llu in %llu seq %llu empty %llu waits "
+            "%llu for %u",
             m, (long long)r->log.stock, (ull)r->log.leased, (ull)r->log.leases,
-            (ull)r->log.returned, (ull)r->log.returns, (ull)r->empty, (ull)r->demand, r->wanted);
+            (ull)r->log.returned, (ull)r->log.returns, (ull)r->seq, (ull)r->empty, (ull)r->demand,
+            r->wanted);
         FG_ASSERT(at < FG_FLEET_TEXT_MAX);
     }
     return at;
@@ -103,18 +104,19 @@ bool fg_fleet_pool_read(struct fg_fleet_pool *pool, const char *text)
     pool->sold_out = strcmp(mode, "sold-out") == 0;
     for (unsigned m = 0; m < pool->members; m++) {
         struct fg_fleet_row *r = &pool->row[m];
-        ull leased, leases, returned, returns, empty, demand;
+        ull leased, leases, returned, returns, seq, empty, demand;
         long long stock;
         unsigned member;
         int len = 0;
 
         if (sscanf(text + end,
-                   " / %u stock %lld leased %llu in %llu returned %llu in %llu empty %llu waits "
-                   "%llu for %u%n",
-                   &member, &stock, &leased, &leases, &returned, &returns, &empty, &demand,
-                   &r->wanted, &len) != 9)
+                   " / %u stock %lld leased %llu in %llu returned %llu in %llu seq %llu empty %llu "
+                   "waits %llu for %u%n",
+                   &member, &stock, &leased, &leases, &returned, &returns, &seq, &empty, &demand,
+                   &r->wanted, &len) != 10)
             return false;
         r->log = (struct fg_fleet_counters){stock, leased, leases, returned, returns};
+        r->seq = seq;
         r->empty = empty;
         r->demand = demand;
         end += len;

@@ -21,6 +21,7 @@ struct fg_fleet_counters {
 
 struct fg_fleet_row { /**< of a member */
     struct fg_fleet_counters log;
+    uint64_t seq;    /**< records of its log that were committed when it wrote this pool last */
     uint64_t empty;  /**< it held nothing free when this was the next number of a demand */
     uint64_t demand; /**< its number; 0 = the member does not wait */
     uint32_t wanted; /**< units that it waits for; 0 when it does not */

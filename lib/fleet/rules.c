@@ -175,6 +175,8 @@ bool fg_fleet_rules(const struct fg_fleet *f, const struct fg_fleet_entry *it,
         if (c.own->log.leases != it->log.leases)
             break; /* the lease is to be recorded first */
     }
+    if (changed)
+        c.own->seq = f->log_seq;
     *insufficient = c.insufficient;
     return changed;
 }

@@ -83,6 +83,7 @@ bool fg_member_item(struct fg_member *m, uint32_t item, uint64_t id,
                     const struct fg_fleet_counters *log);
 void fg_member_bank(struct fg_member *m, uint32_t item, uint32_t least, uint64_t wanted,
                     uint64_t free);
+void fg_member_logged(struct fg_member *m, uint64_t seq);
 void fg_member_stocked(struct fg_member *m, uint32_t item, int64_t stock);
 void fg_member_leased(struct fg_member *m, uint32_t item);
 void fg_member_returned(struct fg_member *m, uint32_t item, uint64_t units);

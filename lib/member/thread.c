@@ -140,13 +140,25 @@ static void claimed(struct fg_member *m, const struct fg_member_answer *a)
     drain(m);
 }
 
+static void check_register(struct fg_member *m, const struct fg_member_value *v)
+{
+    char text[FG_MEMBER_TEXT];
+
+    if (m->claimed && v->revision > m->claimed)
+        end(m, "another process is this member of the fleet");
+    if (m->claimed || strncmp(v->text, m->claim, strlen(m->claim)) == 0)
+        return;
+    snprintf(text, sizeof(text), "etcd knows this member by another log: %.120s", v->text);
+    end(m, text);
+}
+
 static void take_values(struct fg_member *m, const struct fg_member_answer *a)
 {
     for (size_t i = 0; i < a->values_len; i++) {
         const struct fg_member_value *v = &a->values[i];
 
-        if (m->claimed && strcmp(v->key, m->register_key) == 0 && v->revision > m->claimed)
-            end(m, "another process is this member of the fleet");
+        if (strcmp(v->key, m->register_key) == 0)
+            check_register(m, v);
         fg_fleet_value(m->fleet, v->key, v->revision, v->text);
     }
 }
@@ -392,6 +404,11 @@ void fg_member_bank(struct fg_member *m, uint32_t item, uint32_t least, uint64_t
 {
     fg_fleet_bank(m->fleet, item, least, wanted, free);
     drain(m);
+}
+
+void fg_member_logged(struct fg_member *m, uint64_t seq)
+{
+    fg_fleet_logged(m->fleet, seq);
 }
 
 void fg_member_stocked(struct fg_member *m, uint32_t item, int64_t stock)

@@ -33,6 +33,7 @@ static pthread_cond_t answered;
 static FILE *records;
 static struct fg_fleet_counters counters;
 static int64_t taken, stock_told;
+static uint64_t seq;
 static uint64_t units_free;
 static uint32_t wanted; /* of the one request that waits; 0 = none */
 static const char *answer;
@@ -55,6 +56,7 @@ static void record(const char *name, int64_t units)
 
 static void apply(const char *name, int64_t units)
 {
+    seq++;
     if (strcmp(name, "stock") == 0) {
         counters.stock += units;
     } else if (strcmp(name, "lease") == 0) {
@@ -115,6 +117,7 @@ static void serve(void)
 
 static void begin(void *ctx, struct fg_member *m)
 {
+    fg_member_logged(m, seq);
     if (!fg_member_item(m, 0, ITEM, &counters))
         die("item", NULL);
 }
@@ -130,6 +133,7 @@ static void take(void *ctx, struct fg_member *m)
     uint64_t units;
 
     pthread_mutex_lock(&mutex);
+    fg_member_logged(m, seq);
     if (counters.stock != stock_told) {
         stock_told = counters.stock;
         fg_member_stocked(m, 0, stock_told);

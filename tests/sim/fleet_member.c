@@ -272,6 +272,7 @@ void sim_start(struct sim_world *w, struct sim_member *m)
     }
     if (!w->was_restored)
         sim_write(w, m->index, "register");
+    fg_fleet_logged(m->fleet, m->committed);
     fg_fleet_time(m->fleet, w->now_ms);
     fg_fleet_leads(m->fleet, w->value[m->index].revision);
     for (unsigned i = 0; i < ITEMS; i++)
@@ -366,6 +367,7 @@ static void journal(struct sim_world *w, struct sim_member *m)
     if (m->sync_ms && m->sync_ms <= w->now_ms) {
         m->committed = m->sync_to;
         m->sync_ms = 0;
+        fg_fleet_logged(m->fleet, m->committed);
         after_sync(w, m);
     } else if (!m->sync_ms && m->committed == m->written) {
         after_sync(w, m);

@@ -212,13 +212,15 @@ static void a_pool_is_a_line_of_text(void **state)
     (void)state;
     pool.free = 7;
     pool.next = 4;
-    pool.row[0] = (struct fg_fleet_row){{0, 3, 2, 0, 0}, 2, 3, 5};
+    pool.row[0] = (struct fg_fleet_row){{0, 3, 2, 0, 0}, 17, 2, 3, 5};
     fg_fleet_pool_write(&pool, text);
-    assert_string_equal(text, "floodgate-pool 1 free 7 next 4 open members 2"
-                              " / 0 stock 0 leased 3 in 2 returned 0 in 0 empty 2 waits 3 for 5"
-                              " / 1 stock 10 leased 0 in 0 returned 10 in 1 empty 0 waits 0 for 0");
+    assert_string_equal(text,
+                        "floodgate-pool 1 free 7 next 4 open members 2"
+                        " / 0 stock 0 leased 3 in 2 returned 0 in 0 seq 17 empty 2 waits 3 for 5"
+                        " / 1 stock 10 leased 0 in 0 returned 10 in 1 seq 0 empty 0 waits 0 for 0");
     assert_true(fg_fleet_pool_read(&again, text));
     assert_int_equal(again.row[0].wanted, 5);
+    assert_int_equal(again.row[0].seq, 17);
     assert_int_equal(fg_fleet_pool_oldest(&again), 0);
 }
 
@@ -227,53 +229,54 @@ static void a_pool_that_does_not_add_up_is_refused(void **state)
     static const char *const wrong[] = {
         "",
         "floodgate-pool 2 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 0 waits 0 for 0",
+        "seq 0 empty 0 waits 0 for 0",
         /* one unit too many, too few, below zero */
         "floodgate-pool 1 free 1 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 0 waits 0 for 0",
+        "seq 0 empty 0 waits 0 for 0",
         "floodgate-pool 1 free 2 next 1 open members 1 / 0 stock 3 leased 0 in 0 returned 3 in 1 "
-        "empty 0 waits 0 for 0",
+        "seq 0 empty 0 waits 0 for 0",
         "floodgate-pool 1 free 3 next 1 open members 1 / 0 stock 2 leased 0 in 0 returned 3 in 1 "
-        "empty 0 waits 0 for 0",
+        "seq 0 empty 0 waits 0 for 0",
         /* sold out, with units; with a demand */
         "floodgate-pool 1 free 3 next 1 sold-out members 1 / 0 stock 3 leased 0 in 0 returned 3 in "
-        "1 empty 0 waits 0 for 0",
+        "1 seq 0 empty 0 waits 0 for 0",
         "floodgate-pool 1 free 0 next 2 sold-out members 1 / 0 stock 0 leased 0 in 0 returned 0 in "
-        "0 empty 0 waits 1 for 1",
+        "0 seq 0 empty 0 waits 1 for 1",
         /* a demand without units, of a number to come, of a number that another has */
         "floodgate-pool 1 free 0 next 2 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 0 waits 1 for 0",
+        "seq 0 empty 0 waits 1 for 0",
         "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 0 waits 1 for 1",
+        "seq 0 empty 0 waits 1 for 1",
         "floodgate-pool 1 free 0 next 2 open members 2 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 0 waits 1 for 1"
-        " / 1 stock 0 leased 0 in 0 returned 0 in 0 empty 0 waits 1 for 1",
+        "seq 0 empty 0 waits 1 for 1"
+        " / 1 stock 0 leased 0 in 0 returned 0 in 0 seq 0 empty 0 waits 1 for 1",
         /* units without a lease, a lease without units, empty at a time to come */
         "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 3 leased 3 in 0 returned 3 in 1 "
-        "empty 0 waits 0 for 0",
+        "seq 0 empty 0 waits 0 for 0",
         "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 1 returned 0 in 0 "
-        "empty 0 waits 0 for 0",
+        "seq 0 empty 0 waits 0 for 0",
         "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 2 waits 0 for 0",
+        "seq 0 empty 2 waits 0 for 0",
         /* another member, none, a sign, a space, something behind */
         "floodgate-pool 1 free 0 next 1 open members 1 / 1 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 0 waits 0 for 0",
+        "seq 0 empty 0 waits 0 for 0",
         "floodgate-pool 1 free 0 next 1 open members 0",
         "floodgate-pool 1 free 0 next 1 open members 17",
         "floodgate-pool 1 free +0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 0 waits 0 for 0",
+        "seq 0 empty 0 waits 0 for 0",
         "floodgate-pool 1 free 0  next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 0 waits 0 for 0",
+        "seq 0 empty 0 waits 0 for 0",
         "floodgate-pool 1 free 0 next 1 open members 1 / 0 stock 0 leased 0 in 0 returned 0 in 0 "
-        "empty 0 waits 0 for 0 ",
+        "seq 0 empty 0 waits 0 for 0 ",
         "floodgate-pool 1 free 18446744073709551616 next 1 open members 1 / 0 stock 0 leased 0 in "
-        "0 returned 0 in 0 empty 0 waits 0 for 0",
+        "0 returned 0 in 0 seq 0 empty 0 waits 0 for 0",
     };
     struct fg_fleet_pool pool;
 
     (void)state;
-    assert_true(fg_fleet_pool_read(&pool, "floodgate-pool 1 free 3 next 1 open members 1 / 0 stock "
-                                          "3 leased 0 in 0 returned 3 in 1 empty 0 waits 0 for 0"));
+    assert_true(fg_fleet_pool_read(&pool,
+                                   "floodgate-pool 1 free 3 next 1 open members 1 / 0 stock "
+                                   "3 leased 0 in 0 returned 3 in 1 seq 0 empty 0 waits 0 for 0"));
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         if (fg_fleet_pool_read(&pool, wrong[i]))
             fail_msg("read: %s", wrong[i]);
@@ -426,8 +429,9 @@ static void a_lost_swap_brings_the_new_value(void **state)
     answer(FG_FLEET_LOST);
     pass_reads(5);
     told("swap 1; "); /* it waits now */
-    assert_non_null(strstr(rig.puts[0].text, "/ 0 stock 0 leased 0 in 0 returned 0 in 0 empty 0 "
-                                             "waits 1 for 1"));
+    assert_non_null(strstr(rig.puts[0].text,
+                           "/ 0 stock 0 leased 0 in 0 returned 0 in 0 seq 0 empty 0 "
+                           "waits 1 for 1"));
 }
 
 static void many_items_are_asked_for_at_once(void **state)
@@ -451,6 +455,19 @@ static void many_items_are_asked_for_at_once(void **state)
 
 /* ---- returns, demand ------------------------------------------------------------------------- */
 
+/* So a copy of the log is noticed. */
+static void each_swap_tells_how_long_the_log_is(void **state)
+{
+    (void)state;
+    ready(1000);
+    fg_fleet_logged(rig.f, 41);
+    fg_fleet_logged(rig.f, 42);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("swap 1; ");
+    assert_non_null(strstr(rig.puts[0].text, "/ 0 stock 0 leased 125 in 1 returned 0 in 0 seq 42"));
+    assert_non_null(strstr(rig.puts[0].text, "returned 1000 in 1 seq 0"));
+}
+
 static void what_is_free_is_returned_to_those_who_wait(void **state)
 {
     struct fg_fleet_pool pool = pool_with(0);
@@ -471,8 +488,9 @@ static void what_is_free_is_returned_to_those_who_wait(void **state)
     answer(FG_FLEET_DONE);
     fg_fleet_returned(rig.f, 0, 4);
     told("swap 1; ");
-    assert_non_null(strstr(rig.puts[0].text, "free 4 next 2 open members 2"
-                                             " / 0 stock 9 leased 0 in 0 returned 4 in 1 empty 2"));
+    assert_non_null(strstr(rig.puts[0].text,
+                           "free 4 next 2 open members 2"
+                           " / 0 stock 9 leased 0 in 0 returned 4 in 1 seq 0 empty 2"));
 }
 
 static void sold_out_needs_all_members(void **state)
@@ -579,6 +597,37 @@ static void a_log_that_lacks_a_return_stops(void **state)
     pool.free = 102;
     pool.row[0].log = (struct fg_fleet_counters){.stock = 5, .returned = 2, .returns = 1};
     give_pool(0, &pool);
+    answer(FG_FLEET_DONE);
+    told("stop: the log of this member is older than what etcd knows of it; ");
+}
+
+/* It lacks one lease at most, which alone may be a crash. */
+static void a_log_that_lacks_records_stops(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    pool.free = 90;
+    pool.row[0].log.leased = 10;
+    pool.row[0].log.leases = 1;
+    pool.row[0].seq = 7;
+    for (unsigned leases = 0; leases < 2; leases++)
+        for (uint64_t seq = 6; seq < 8; seq++) {
+            begin(1, &(struct fg_fleet_counters){.leased = 10 * leases, .leases = leases});
+            fg_fleet_logged(rig.f, seq);
+            give_map(2, 0, false, 1);
+            give_pool(0, &pool);
+            answer(FG_FLEET_DONE);
+            if (seq == 7)
+                told(leases ? "" : "lease 10 to 10 no 1; ");
+            else
+                told("stop: the log of this member is older than what etcd knows of it; ");
+            assert_int_equal(rig.view.may_sell, seq == 7);
+            fg_fleet_destroy(rig.f);
+        }
+    begin(1, NULL);
+    give_map(2, 0, false, 1);
+    give_pool(1, &pool); /* the log does not even know the item */
     answer(FG_FLEET_DONE);
     told("stop: the log of this member is older than what etcd knows of it; ");
 }
@@ -759,12 +808,14 @@ int main(void)
         cmocka_unit_test_teardown(a_late_swap_is_found_by_comparing, end),
         cmocka_unit_test_teardown(a_lost_swap_brings_the_new_value, end),
         cmocka_unit_test_teardown(many_items_are_asked_for_at_once, end),
+        cmocka_unit_test_teardown(each_swap_tells_how_long_the_log_is, end),
         cmocka_unit_test_teardown(what_is_free_is_returned_to_those_who_wait, end),
         cmocka_unit_test_teardown(sold_out_needs_all_members, end),
         cmocka_unit_test_teardown(a_silent_member_makes_it_busy, end),
         cmocka_unit_test_teardown(etcd_away_makes_it_busy, end),
         cmocka_unit_test_teardown(a_log_that_lacks_more_than_a_lease_stops, end),
         cmocka_unit_test_teardown(a_log_that_lacks_a_return_stops, end),
+        cmocka_unit_test_teardown(a_log_that_lacks_records_stops, end),
         cmocka_unit_test_teardown(all_is_read_before_it_leads, end),
         cmocka_unit_test_teardown(what_must_not_sell_does_not_lead, end),
         cmocka_unit_test_teardown(a_pool_that_lacks_a_lease_is_a_copy, end),
