@@ -85,7 +85,9 @@ static void add_item(void *ctx, json_t *item)
     n = *(const unsigned *)((void **)ctx)[1] + 2;
     snprintf(cells[n++], CELL, "%lld", waits);
     snprintf(cells[n++], CELL, "%s",
-             json_is_true(json_object_get(item, "sold_out")) ? "sold-out" : "");
+             json_is_true(json_object_get(item, "damaged"))    ? "damaged"
+             : json_is_true(json_object_get(item, "sold_out")) ? "sold-out"
+                                                               : "");
     for (i = 0; i < n; i++)
         row[i] = cells[i];
     row[n] = text_of(item, "name");

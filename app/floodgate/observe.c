@@ -130,6 +130,7 @@ static void observe_fleet(struct fg_daemon *d, struct fg_health_observations *o)
     o->fleet.away = v->away || (!v->may_sell && !fleet.view.etcd_ok);
     o->fleet.frozen = v->map.frozen;
     o->fleet.silent = v->silent;
+    o->fleet.damaged = v->damaged_items;
     snprintf(o->fleet.reason, sizeof(o->fleet.reason), "%s", fg_fleet_reason_text(v->reason));
     snprintf(o->fleet.etcd_error, sizeof(o->fleet.etcd_error), "%s", fleet.view.etcd_error);
 }

@@ -87,10 +87,10 @@ static json_t *item_json(struct fg_control *control, const struct fg_ledger_item
 
     if (!daemon->fleet_item(daemon->ctx, item->index, &v)) /* it was defined just now */
         v = (struct fg_fleet_item_view){.state = FG_FLEET_STATE_UNREAD};
-    return json_pack("{s:o, s:o, s:s, s:b, s:I, s:o}", "item", fg_json_id(item->item), "name",
+    return json_pack("{s:o, s:o, s:s, s:b, s:b, s:I, s:o}", "item", fg_json_id(item->item), "name",
                      fg_json_text(item->name), "state", fg_fleet_state_name(v.state), "sold_out",
-                     v.pool.sold_out, "free", (json_int_t)v.pool.free, "members",
-                     rows_json(&v.pool));
+                     v.pool.sold_out, "damaged", v.damaged, "free", (json_int_t)v.pool.free,
+                     "members", rows_json(&v.pool));
 }
 
 void fg_control_handle_fleet_items(struct fg_control_call *call)

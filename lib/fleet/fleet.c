@@ -138,21 +138,41 @@ bool fg_fleet_may_lead(const struct fg_fleet *f)
 
 /* ---- etcd and time ------------------------------------------------------------------------- */
 
+static void damage(struct fg_fleet *f, uint32_t item)
+{
+    struct fg_fleet_entry *it = &f->entries[item];
+
+    f->counted.damaged++;
+    f->counted.damaged_items += !it->damaged;
+    it->damaged = true;
+    fg_fleet_queue(f, item);
+}
+
+/* The swap that is under way compares a pool that etcd no longer has. A watch may have told of a
+ * pool that came after the answer, so what the swap knew counts. */
+static bool was_deleted(const struct fg_fleet *f, uint32_t item)
+{
+    for (unsigned i = 0; i < f->puts_len; i++)
+        if (f->put_items[i] == item)
+            return f->puts[i].revision > 0;
+    return false;
+}
+
 static void pool_value(struct fg_fleet *f, uint32_t item, int64_t revision, const char *text)
 {
     struct fg_fleet_entry *it = &f->entries[item];
     struct fg_fleet_pool pool;
 
+    if (revision == 0 && was_deleted(f, item))
+        damage(f, item);
     if (revision <= it->revision)
         return;
     if (fg_fleet_pool_read(&pool, text) && pool.members == f->configured.members) {
         fg_fleet_adopt(f, item, revision, &pool);
         return;
     }
-    it->damaged = true;
     it->revision = revision;
-    f->counted.damaged++;
-    fg_fleet_queue(f, item);
+    damage(f, item);
 }
 
 /* Of an item that the log does not know: it may be older than the item. */
@@ -176,6 +196,8 @@ void fg_fleet_value(struct fg_fleet *f, const char *key, int64_t revision, const
     f->receiving = f->ticket != 0; /* nothing is done before it is known how old they are */
     if (strcmp(key, f->register_key) == 0) {
         f->register_moved |= revision > f->register_revision;
+        if (revision == 0 && f->register_revision) /* deleted */
+            fg_fleet_stop(f, FG_FLEET_REASON_RESTORED);
         return;
     }
     if (strcmp(key, FG_FLEET_MAP_KEY) == 0) {
@@ -333,6 +355,6 @@ bool fg_fleet_item_view(const struct fg_fleet *f, uint32_t item, struct fg_fleet
     if (item >= f->items_max || !f->entries[item].id)
         return false;
     it = &f->entries[item];
-    *view = (struct fg_fleet_item_view){it->state, it->revision, it->pool, it->log};
+    *view = (struct fg_fleet_item_view){it->state, it->revision, it->pool, it->log, it->damaged};
     return true;
 }

@@ -183,10 +183,11 @@ enum fg_fleet_outcome {
 
 struct fg_fleet_view {
     enum fg_fleet_reason reason; /**< why no units are leased or returned now; NONE = they are */
-    bool may_sell;    /**< etcd was read, and knows nothing that forbids to sell what is held */
-    bool away;        /**< etcd does not answer */
-    uint32_t silent;  /**< bit m: member m did not answer the last demand */
-    int64_t revision; /**< the highest seen */
+    bool may_sell;   /**< etcd was read, and knows nothing that forbids to sell what is held */
+    bool away;       /**< etcd does not answer */
+    uint32_t silent; /**< bit m: member m did not answer the last demand */
+    uint32_t damaged_items;  /**< their pools are damaged or deleted: they are leased no more */
+    int64_t revision;        /**< the highest seen */
     struct fg_fleet_map map; /**< as in etcd; version 0 = not read */
 #define X(name, text) uint64_t name;
     FG_FLEET_COUNTER_LIST(X)
@@ -198,6 +199,7 @@ struct fg_fleet_item_view {
     int64_t revision; /**< of the pool as it is known; 0 = there is none yet */
     struct fg_fleet_pool pool;
     struct fg_fleet_counters log; /**< committed */
+    bool damaged; /**< its pool cannot be understood, or was deleted: it is leased no more */
 };
 
 struct fg_fleet;

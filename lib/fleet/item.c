@@ -24,6 +24,7 @@ void fg_fleet_adopt(struct fg_fleet *f, uint32_t item, int64_t revision,
     it->pool = *pool;
     it->revision = revision;
     it->changed_ms = f->now_ms;
+    f->counted.damaged_items -= it->damaged;
     it->damaged = false;
     if (f->read)
         fg_fleet_step(it, FG_FLEET_EVENT_READ);

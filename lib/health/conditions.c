@@ -367,6 +367,11 @@ CONDITION(fleet)
     if (now->fleet.reason[0])
         return raise_if(FG_HEALTH_WARNING, text, "no units are leased or returned: %s",
                         now->fleet.reason);
+    if (now->fleet.damaged)
+        return raise_if(FG_HEALTH_WARNING, text,
+                        "the pools of %u items are damaged or deleted in etcd: they are leased no "
+                        "more",
+                        now->fleet.damaged);
     return raise_if(warn_if(now->fleet.silent), text, "member %d is silent: its units are left out",
                     __builtin_ffs((int)now->fleet.silent) - 1);
 }
@@ -472,7 +477,8 @@ const struct fg_health_condition fg_health_conditions[] = {
     {.name = "fleet",
      .check = fleet,
      .warning = "this member of a fleet cannot exchange units with the others: etcd is away, a "
-                "person froze the fleet, another member is silent, or etcd was restored",
+                "person froze the fleet, another member is silent, the pool of an item is damaged, "
+                "or etcd was restored",
      .warning_effect = FG_HEALTH_DEGRADED,
      .alarm = "it sells nothing, for it could not read the map and the pools",
      .alarm_effect = FG_HEALTH_UNHEALTHY,

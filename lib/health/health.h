@@ -100,6 +100,7 @@ struct fg_health_observations {
         bool enabled;
         bool may_sell, away, frozen;
         uint32_t silent;      /**< bit m: member m did not answer the last demand */
+        uint32_t damaged;     /**< items whose pools are damaged or deleted */
         char reason[128];     /**< why it leases and returns nothing; "" = it does */
         char etcd_error[256]; /**< of the last call that failed */
     } fleet;

@@ -111,6 +111,9 @@ static void faults_are_shown(void **state)
     says(out, "silent       0\n");
     says(out, "retired      2 3\n");
     says(out, "sold-out");
+    fx.daemon.pool.damaged = true;
+    run(0, "fleet status");
+    says(out, "  damaged  lamp");
 }
 
 int main(void)

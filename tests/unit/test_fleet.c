@@ -765,6 +765,61 @@ static void a_damaged_pool_stops_its_item_only(void **state)
     told("refuse BUSY 0; swap 1; ");
     assert_string_equal(rig.puts[0].key, "fleet/pool/2");
     assert_int_equal(rig.view.damaged, 1);
+    assert_int_equal(rig.view.damaged_items, 1);
+    answer(FG_FLEET_AWAY);
+    pass(20);
+    give_pool(0, &pool);
+    answer(FG_FLEET_DONE);
+    assert_int_equal(rig.view.damaged_items, 0);
+}
+
+static void a_deleted_pool_is_a_damaged_one(void **state)
+{
+    struct fg_fleet_item_view view;
+
+    (void)state;
+    ready(100);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("swap 1; ");
+    fg_fleet_value(rig.f, "fleet/pool/1", 0, "");
+    answer(FG_FLEET_LOST);
+    pass_reads(5);
+    told("refuse BUSY 0; ");
+    assert_int_equal(rig.view.damaged_items, 1);
+    fg_fleet_item_view(rig.f, 0, &view);
+    assert_true(view.damaged);
+}
+
+/* It came after the answer that has none. */
+static void a_new_pool_was_not_deleted(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(100);
+
+    (void)state;
+    begin(1, NULL);
+    give_map(2, 0, false, 1);
+    answer(FG_FLEET_DONE);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("swap 1; ");
+    give_pool(0, &pool);
+    fg_fleet_value(rig.f, "fleet/pool/1", 0, "");
+    answer(FG_FLEET_LOST);
+    pass_reads(5);
+    told("swap 1; ");
+    assert_int_equal(rig.view.damaged_items, 0);
+}
+
+static void with_a_deleted_register_nothing_is_swapped(void **state)
+{
+    (void)state;
+    ready(100);
+    fg_fleet_bank(rig.f, 0, 1, 1, 0);
+    told("swap 1; ");
+    fg_fleet_value(rig.f, "pair/0/register", 0, "");
+    answer(FG_FLEET_LOST);
+    told("refuse BUSY 0; ");
+    assert_int_equal(rig.view.reason, FG_FLEET_REASON_RESTORED);
+    assert_true(rig.view.may_sell);
 }
 
 static void options_are_checked(void **state)
@@ -822,6 +877,9 @@ int main(void)
         cmocka_unit_test_teardown(an_older_store_is_a_copy, end),
         cmocka_unit_test_teardown(maps_that_forbid_it, end),
         cmocka_unit_test_teardown(a_damaged_pool_stops_its_item_only, end),
+        cmocka_unit_test_teardown(a_deleted_pool_is_a_damaged_one, end),
+        cmocka_unit_test_teardown(a_new_pool_was_not_deleted, end),
+        cmocka_unit_test_teardown(with_a_deleted_register_nothing_is_swapped, end),
         cmocka_unit_test(options_are_checked),
     };
 

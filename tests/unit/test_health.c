@@ -363,6 +363,13 @@ FAULT(fleet_restored)
     strcpy(now.fleet.reason, "etcd was restored from a copy");
 }
 
+FAULT(pool_damaged)
+{
+    now.fleet.enabled = now.fleet.may_sell = true;
+    now.fleet.damaged = 2;
+    now.fleet.silent = 1;
+}
+
 FAULT(member_silent)
 {
     now.fleet.enabled = now.fleet.may_sell = true;
@@ -429,7 +436,9 @@ static const struct {
      "nothing is sold: etcd has not been read yet: 192.0.2.1:2379: timeout"},
     {fleet_away, "fleet", WARNING, DEGRADED, true, "of others are BUSY: 192.0.2.1:2379: timeout"},
     {fleet_frozen, "fleet", WARNING, DEGRADED, true, "or returned: a person froze the fleet"},
-    {fleet_restored, "fleet", WARNING, DEGRADED, true, "or returned: etcd was restored from a copy"},
+    {fleet_restored, "fleet", WARNING, DEGRADED, true,
+     "or returned: etcd was restored from a copy"},
+    {pool_damaged, "fleet", WARNING, DEGRADED, true, "pools of 2 items are damaged or deleted"},
     {member_silent, "fleet", WARNING, DEGRADED, true, "member 2 is silent"},
     {clocks_differ, "skew", WARNING, RUNNING, true, "51 ms ahead of ours"},
     {clocks_differ_back, "skew", WARNING, RUNNING, true, "5000 ms behind ours"},
