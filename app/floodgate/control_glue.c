@@ -359,12 +359,27 @@ static enum fg_control_result line_clear(void *ctx, uint64_t item, uint64_t *cle
     return result == FG_CONTROL_DONE && known.waiting ? wait_cleared(d, &known, err) : result;
 }
 
+/* Of a fleet: the user and the orders belong to another member, so nothing would come of it here.
+ */
+static bool is_foreign(const struct fg_daemon *d, uint64_t user, struct fg_error *err)
+{
+    const struct fg_worker_shards *shards = &d->fleet.shards;
+    unsigned owner = d->config.fleet.enabled ? fg_fleet_owner(&shards->map, user) : shards->member;
+
+    return owner != shards->member &&
+           !fg_fail(err, "user %llu belongs to member %u of the fleet; nothing was changed",
+                    (unsigned long long)user, owner);
+}
+
 static enum fg_control_result user_set(void *ctx, uint64_t user, bool deny, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
     struct fg_stock_command command = {.type = FG_STOCK_USER_SET, .user = user, .denied = deny};
-    enum fg_control_result result = ask_owner(d, user, &command, err);
+    enum fg_control_result result;
 
+    if (is_foreign(d, user, err))
+        return FG_CONTROL_CONFLICT;
+    result = ask_owner(d, user, &command, err);
     if (result == FG_CONTROL_CONFLICT)
         fg_fail(err,
                 "the worker of this user has room for %d users who were ever denied; nothing was "
@@ -383,6 +398,8 @@ static enum fg_control_result order_refund(void *ctx, uint64_t user, const uint8
         .type = FG_STOCK_ORDER_REFUND, .user = user, .restock = restock};
     enum fg_control_result result;
 
+    if (is_foreign(d, user, err))
+        return FG_CONTROL_CONFLICT;
     memcpy(command.order_id, order_id, sizeof(command.order_id));
     result = ask_owner(d, user, &command, err);
     if (result == FG_CONTROL_DONE)

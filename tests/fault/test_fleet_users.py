@@ -45,6 +45,7 @@ def test_one_order_at_both(lab):
         for ask in (backends[1 - own].confirm, shops[1 - own].cancel, shops[1 - own].query):
             wrong_shard(ask(user, order), own)
         assert backends[own].confirm(user, order).status == 'SOLD'
+    by_api(fleet, user, order)
     shards = {fgclient.shard(user, SHARDS) for user in USERS}
     old = fgclient.Fleet(shops)
     old.owner = [1 - member for member in old.owner]
@@ -55,6 +56,20 @@ def test_one_order_at_both(lab):
     by_gateway(lab, *fleet.members)
     fleet.settle(TOTAL, 2 * len(USERS))
     fleet.audit()
+
+
+def by_api(fleet, user, order):
+    """The operator refunds and denies at the user's member; the other one says which that is, and changes nothing."""
+    own = fgclient.shard(user, SHARDS) % 2
+    refund, denied = f'/v1/orders/{user}/{order.hex()}/refund', '/v1/users/denied'
+    for path, body in ((refund, {'restock': True}), (denied, {'user': user})):
+        status, answer = fleet.members[1 - own].gate.api('POST', path, body)
+        assert status == 409, answer
+        assert f'user {user} belongs to member {own} of the fleet' in answer['error']['message'], answer
+    assert fleet.members[1 - own].gate.get(denied)['count'] == 0
+    for method in ('POST', 'DELETE'):
+        status, answer = fleet.members[own].gate.api(method, denied, {'user': user})
+        assert status == 200, answer
 
 
 def by_gateway(lab, first, last):
