@@ -357,6 +357,8 @@ CONDITION(fleet)
 {
     if (!now->fleet.enabled)
         return FG_HEALTH_NONE;
+    if (!now->fleet.may_sell && !now->fleet.reason[0]) /* the alarms `log`, `behind` have more */
+        return raise_if(FG_HEALTH_ALARM, text, "nothing is sold: the log takes no orders yet");
     if (!now->fleet.may_sell)
         return raise_if(FG_HEALTH_ALARM, text, "nothing is sold: %s%s%s", now->fleet.reason,
                         now->fleet.away ? ": " : "", now->fleet.away ? now->fleet.etcd_error : "");
@@ -480,7 +482,8 @@ const struct fg_health_condition fg_health_conditions[] = {
                 "person froze the fleet, another member is silent, the pool of an item is damaged, "
                 "or etcd was restored",
      .warning_effect = FG_HEALTH_DEGRADED,
-     .alarm = "it sells nothing, for it could not read the map and the pools",
+     .alarm = "it sells nothing, for it could not read the map and the pools, or its log takes no "
+              "orders",
      .alarm_effect = FG_HEALTH_UNHEALTHY,
      .remedy = "`fgctl fleet status` at each member; bring etcd or the silent member back, `fgctl "
                "fleet thaw`; [fleet](fleet.md#the-operator) says what each reason asks for"},

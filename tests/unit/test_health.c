@@ -345,6 +345,11 @@ FAULT(fleet_unread)
     strcpy(now.fleet.etcd_error, "192.0.2.1:2379: timeout");
 }
 
+FAULT(fleet_waits_for_log)
+{
+    now.fleet.enabled = true;
+}
+
 FAULT(fleet_away)
 {
     now.fleet.enabled = now.fleet.may_sell = now.fleet.away = true;
@@ -434,6 +439,8 @@ static const struct {
     {pair_unlike, "unlike", WARNING, DEGRADED, true, "unlike 192.0.2.2:4610: keys"},
     {fleet_unread, "fleet", ALARM, BAD, true,
      "nothing is sold: etcd has not been read yet: 192.0.2.1:2379: timeout"},
+    {fleet_waits_for_log, "fleet", ALARM, BAD, true,
+     "nothing is sold: the log takes no orders yet"},
     {fleet_away, "fleet", WARNING, DEGRADED, true, "of others are BUSY: 192.0.2.1:2379: timeout"},
     {fleet_frozen, "fleet", WARNING, DEGRADED, true, "or returned: a person froze the fleet"},
     {fleet_restored, "fleet", WARNING, DEGRADED, true,
