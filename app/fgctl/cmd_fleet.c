@@ -60,6 +60,8 @@ static void show_fleet(const json_t *fleet)
     printf("%-12s %s: %s%s%s\n", "etcd", text_of(etcd, "endpoints"),
            json_is_true(json_object_get(etcd, "reachable")) ? "answers" : "is away",
            text_of(etcd, "error")[0] ? "; last error: " : "", text_of(etcd, "error"));
+    if (text_of(fleet, "seen_error")[0])
+        printf("%-12s not written: %s\n", "fleet.seen", text_of(fleet, "seen_error"));
     show_members(fleet, "silent");
     show_members(fleet, "retired");
     printf("\n");

@@ -374,8 +374,12 @@ CONDITION(fleet)
                         "the pools of %u items are damaged or deleted in etcd: they are leased no "
                         "more",
                         now->fleet.damaged);
-    return raise_if(warn_if(now->fleet.silent), text, "member %d is silent: its units are left out",
-                    __builtin_ffs((int)now->fleet.silent) - 1);
+    if (now->fleet.silent)
+        return raise_if(FG_HEALTH_WARNING, text, "member %d is silent: its units are left out",
+                        __builtin_ffs((int)now->fleet.silent) - 1);
+    return raise_if(warn_if(now->fleet.seen_error[0]), text,
+                    "a restored etcd may not be noticed after a restart: %s",
+                    now->fleet.seen_error);
 }
 
 CONDITION(unlike)
@@ -480,7 +484,7 @@ const struct fg_health_condition fg_health_conditions[] = {
      .check = fleet,
      .warning = "this member of a fleet cannot exchange units with the others: etcd is away, a "
                 "person froze the fleet, another member is silent, the pool of an item is damaged, "
-                "or etcd was restored",
+                "etcd was restored, or fleet.seen cannot be written",
      .warning_effect = FG_HEALTH_DEGRADED,
      .alarm = "it sells nothing, for it could not read the map and the pools, or its log takes no "
               "orders",

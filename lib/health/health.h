@@ -103,6 +103,7 @@ struct fg_health_observations {
         uint32_t damaged;     /**< items whose pools are damaged or deleted */
         char reason[128];     /**< why it leases and returns nothing; "" = it does */
         char etcd_error[256]; /**< of the last call that failed */
+        char seen_error[256]; /**< fleet.seen cannot be written; "" = it can */
     } fleet;
     unsigned workers, workers_stalled;
     int64_t wall_ahead_ms; /**< the system's clock minus ours */

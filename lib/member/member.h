@@ -58,6 +58,7 @@ struct fg_member_view {
     bool etcd_ok;                    /**< the newest call ended with an answer */
     char etcd_error[FG_MEMBER_TEXT]; /**< of the newest call that failed; "" = none did */
     uint64_t etcd_ms;                /**< how long the newest call took */
+    char seen_error[FG_MEMBER_TEXT]; /**< of fleet.seen, which could not be written; "" = it was */
 };
 
 /** The map that these settings describe. */

@@ -22,6 +22,7 @@
 #define RAISE_POLL_US 50
 #define ROUND_MS      1 /* between two checks of the banks */
 #define CLAIM_MS      250
+#define SEEN_MS       1000 /* until the memory file is tried again */
 
 struct fg_member {
     struct fg_member_settings settings;
@@ -37,7 +38,7 @@ struct fg_member {
     struct fg_fleet *fleet;
     struct fg_member_view view; /* `fleet` of it: as of the last round */
     int64_t claimed;            /* revision of the register; 0 = not yet */
-    uint64_t now_ms, claim_ms;
+    uint64_t now_ms, claim_ms, memory_ms;
     struct fg_fleet_output call, gift, memory; /* that wait for room */
     bool call_waits, gift_waits, memory_waits;
     char ended[FG_MEMBER_TEXT]; /* the reason for `stop`; "" = none */
@@ -120,7 +121,7 @@ static void make_call(struct fg_member *m)
         call.kind = m->call.kind == FG_FLEET_READ ? FG_MEMBER_READ : FG_MEMBER_SWAP;
         call.output = m->call;
         m->call_waits = false;
-    } else if (m->memory_waits) {
+    } else if (m->memory_waits && m->now_ms >= m->memory_ms) {
         m->memory_waits = false;
     } else {
         return;
@@ -163,16 +164,29 @@ static void take_values(struct fg_member *m, const struct fg_member_answer *a)
     }
 }
 
+static void remembered(struct fg_member *m, const struct fg_member_answer *a)
+{
+    if (a->error[0] && !m->view.seen_error[0])
+        fg_diag(FG_DIAG_WARNING, "fleet: %s", a->error);
+    snprintf(m->view.seen_error, sizeof(m->view.seen_error), "%s", a->error);
+    if (a->error[0]) { /* again, with this revision or a newer one */
+        m->memory_waits = true;
+        m->memory_ms = m->now_ms + SEEN_MS;
+    }
+}
+
 static void take_answer(struct fg_member *m)
 {
     struct fg_member_answer a;
 
     if (!fg_member_caller_ended(m->caller, &a))
         return;
+    if (a.kind == FG_MEMBER_REMEMBER) {
+        remembered(m, &a);
+        return;
+    }
     if (a.error[0])
         snprintf(m->view.etcd_error, sizeof(m->view.etcd_error), "%s", a.error);
-    if (a.kind == FG_MEMBER_REMEMBER)
-        return;
     m->view.etcd_ok = !a.error[0];
     m->view.etcd_ms = a.took_ms;
     if (a.kind == FG_MEMBER_CLAIM) {

@@ -209,6 +209,15 @@ def test_must_not_sell(lab):
             assert f'RestartPreventExitStatus={ENDED}\n' in f.read(), 'systemd leaves it at that'
         older.kill()
         fgtest.wait_until(lambda: first.seen() == first.ask('view')['revision'] > 10, 10, 'it remembers the revision')
+        blocked = os.path.join(first.folder, 'fleet.seen.new')
+        os.mkdir(blocked)
+        fleet.map()
+        fgtest.wait_until(lambda: 'fleet.seen: Is a directory' in first.ask('view')['seen_error'], 10, 'it cannot write the file')
+        assert not first.ask('view')['etcd_error'], 'that is no error of etcd'
+        assert first.seen() < first.ask('view')['revision']
+        os.rmdir(blocked)
+        fgtest.wait_until(lambda: first.seen() == first.ask('view')['revision'], 10, 'it tries again')
+        assert not first.ask('view')['seen_error'] and 'warning' in first.said(), first.said()
         etcd = fleet.etcd.members[0]
         etcd.kill()
         shutil.rmtree(etcd.folder)

@@ -103,11 +103,13 @@ static void faults_are_shown(void **state)
     v->fleet.map.retired = 1u << 2 | 1u << 3;
     v->etcd_ok = false;
     strcpy(v->etcd_error, "192.0.2.1:2379: timeout");
+    strcpy(v->seen_error, "/log/fleet.seen: No space left on device");
     fx.daemon.pool.pool.sold_out = true;
     run(0, "fleet status");
     says(out, "leases and returns nothing: a person froze the fleet\n");
     says(out, "version 7, 256 shards, frozen\n");
     says(out, "is away; last error: 192.0.2.1:2379: timeout\n");
+    says(out, "fleet.seen   not written: /log/fleet.seen: No space left on device\n");
     says(out, "silent       0\n");
     says(out, "retired      2 3\n");
     says(out, "sold-out");

@@ -381,6 +381,12 @@ FAULT(member_silent)
     now.fleet.silent = 12;
 }
 
+FAULT(seen_not_written)
+{
+    now.fleet.enabled = now.fleet.may_sell = true;
+    strcpy(now.fleet.seen_error, "/log/fleet.seen: No space left on device");
+}
+
 #define WARNING  FG_HEALTH_WARNING
 #define ALARM    FG_HEALTH_ALARM
 #define RUNNING  FG_HEALTH_RUNNING
@@ -447,6 +453,7 @@ static const struct {
      "or returned: etcd was restored from a copy"},
     {pool_damaged, "fleet", WARNING, DEGRADED, true, "pools of 2 items are damaged or deleted"},
     {member_silent, "fleet", WARNING, DEGRADED, true, "member 2 is silent"},
+    {seen_not_written, "fleet", WARNING, DEGRADED, true, "restart: /log/fleet.seen: No space left"},
     {clocks_differ, "skew", WARNING, RUNNING, true, "51 ms ahead of ours"},
     {clocks_differ_back, "skew", WARNING, RUNNING, true, "5000 ms behind ours"},
     {standby_lags, "lag", WARNING, RUNNING, true, "7 records are missing at the peer, the oldest"},
