@@ -190,7 +190,9 @@ static const char fleet_init_help[] =
     "It writes the first map of members and shards to etcd, as the configuration has it, and\n"
     "refuses when there is one. Once for all members; each of them must have the same map.\n";
 static const char fleet_freeze_help[] =
-    "All members sell what they hold; none leases or returns units until `fgctl fleet thaw`.\n";
+    "Until `fgctl fleet thaw` no member leases or returns units. Members that run sell what they\n"
+    "hold, and answer BUSY to requests that need more; a member that starts meanwhile sells\n"
+    "nothing, for it cannot take part.\n";
 static const char pair_force_help[] =
     "The last resort, when the other box is lost and the arbiter's register names it. What it\n"
     "acknowledged alone is lost with it. It says what it would do, and wants a sentence typed.\n";
