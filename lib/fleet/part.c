@@ -70,7 +70,8 @@ void fg_fleet_stop(struct fg_fleet *f, enum fg_fleet_reason reason)
 
 bool fg_fleet_is_sold_out(const struct fg_fleet *f, const struct fg_fleet_entry *it)
 {
-    return it->pool.sold_out && !f->away && fg_fleet_reason_now(f) == FG_FLEET_REASON_NONE;
+    return it->pool.sold_out && !it->damaged && !f->away &&
+           fg_fleet_reason_now(f) == FG_FLEET_REASON_NONE;
 }
 
 void fg_fleet_key(char key[FG_FLEET_KEY_MAX], uint64_t id)

@@ -133,6 +133,10 @@ def test_sells_exactly(lab):
         fleet.sell_out()
         assert sum(fleet.taken()) == 300
         assert last.ask('view')['swaps'] < 100
+        fleet.etcd.ctl('del', 'floodgate/fleet/pool/7')
+        first.ask('give', 1)
+        fgtest.wait_until(lambda: first.ask('view')['damaged'] == 1, 10, 'it cannot return that unit, and says why')
+        assert first.buy(2) == 'BUSY'
 
 
 @fgtest.timeout(60)
