@@ -22,7 +22,7 @@ struct fill {
     char dir[512 + sizeof(FG_JOURNAL_FILL_DIR) + 1]; /* of the snapshot */
     int log_fd, fd;                                  /* folders; -1 = none */
     struct fg_ledger_snapshot_info info;
-    struct fg_journal_epoch epoch; /* of its last record */
+    struct fg_journal_epochs epochs; /* of its records */
 };
 
 /* ---- the snapshot ---------------------------------------------------------------------------- */
@@ -40,19 +40,42 @@ static uint64_t newest(const struct fill *f)
     return seq;
 }
 
+static bool read_epochs(struct fill *f, struct fg_snapshot_reader *reader, struct fg_error *err)
+{
+    struct fg_journal_epoch epoch;
+    ssize_t n;
+
+    memset(&f->epochs, 0, sizeof(f->epochs));
+    while ((n = fg_ledger_snapshot_epochs(reader, &epoch, 1, err)) > 0)
+        if (!fg_journal_epochs_add(&f->epochs, epoch))
+            return fg_fail(err, "%s: the epochs of the snapshot do not rise", f->dir);
+    return n == 0;
+}
+
 /* Reads all of it. */
 static bool verify(struct fill *f, uint64_t seq, struct fg_error *err)
 {
     struct fg_snapshot_reader *reader = fg_ledger_snapshot_open_seq(f->dir, seq, &f->info, err);
-    struct fg_journal_epoch epochs[64];
-    ssize_t n = 0;
+    bool ok = reader && read_epochs(f, reader, err);
 
-    if (!reader)
-        return false;
-    while ((n = fg_ledger_snapshot_epochs(reader, epochs, 64, err)) > 0)
-        f->epoch = epochs[n - 1];
     fg_ledger_snapshot_close(reader);
-    return n == 0;
+    return ok;
+}
+
+/* Whether a log that ends with `last`, in this epoch, is a beginning of what is in the snapshot. A
+ * log that led meanwhile has an epoch of its own. */
+static bool holds(const struct fill *f, struct fg_journal_epoch epoch, uint64_t last)
+{
+    const struct fg_journal_epochs *e = &f->epochs;
+    uint32_t next = 0; /* the epoch behind it */
+
+    if (epoch.epoch) {
+        while (next < e->count && e->list[next].epoch != epoch.epoch)
+            next++;
+        if (next == e->count || e->list[next++].first_seq != epoch.first_seq)
+            return false;
+    }
+    return last <= f->info.seq && (next == e->count || last < e->list[next].first_seq);
 }
 
 /* Whether the log may make room for it. *fits false: the snapshot is of no use. */
@@ -67,7 +90,7 @@ static bool compare(const struct fill *f, bool *fits, struct fg_error *err)
     if (!old)
         return false;
     *fits = fg_journal_appliance(old) == f->info.appliance_id &&
-            fg_journal_last_seq(old) <= f->info.seq;
+            holds(f, fg_journal_epoch(old), fg_journal_last_seq(old));
     fg_journal_close(old);
     return true;
 }
@@ -101,7 +124,7 @@ static bool begin_log(const struct fill *f, struct fg_error *err)
     options.begin = true;
     options.appliance_id = f->info.appliance_id;
     options.begin_seq = f->info.seq + 1;
-    options.epoch = f->epoch;
+    options.epoch = fg_journal_epochs_last(&f->epochs);
     options.way = FG_JOURNAL_WAY_PLAIN; /* no trial: it is opened again */
     options.prepare_ms = 0;
     journal = fg_journal_open_on(f->ops, &options, err);
@@ -149,7 +172,7 @@ static bool install(struct fill *f, uint64_t *seq, struct fg_error *err)
     if (!fits) {
         fg_diag(FG_DIAG_WARNING,
                 "%s: the snapshot of record %" PRIu64
-                " is not of this log, or the log has gone past it: removed",
+                " is not of this log, or does not hold all of it: removed",
                 f->dir, found);
         return remove_all(f, f->fd, f->dir, FG_JOURNAL_SNAPSHOT_SUFFIX, err);
     }
@@ -165,22 +188,27 @@ bool fg_ledger_fill_install_on(const struct fg_journal_file_ops *ops,
                                const struct fg_journal_options *log, uint64_t *seq,
                                struct fg_error *err)
 {
-    struct fill f = {.ops = ops, .log = *log, .fd = -1};
+    struct fill *f = calloc(1, sizeof(*f));
     bool ok = true;
 
+    FG_ASSERT(f);
     *seq = 0;
-    f.log.begin = false;
-    f.log.retired = true;
-    snprintf(f.dir, sizeof(f.dir), "%.511s/" FG_JOURNAL_FILL_DIR, log->dir);
-    f.log_fd = open(log->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (f.log_fd >= 0)
-        f.fd = openat(f.log_fd, FG_JOURNAL_FILL_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (f.fd >= 0)
-        ok = install(&f, seq, err);
-    if (f.fd >= 0)
-        close(f.fd);
-    if (f.log_fd >= 0)
-        close(f.log_fd);
+    f->ops = ops;
+    f->log = *log;
+    f->log.begin = false;
+    f->log.retired = true;
+    f->fd = -1;
+    snprintf(f->dir, sizeof(f->dir), "%.511s/" FG_JOURNAL_FILL_DIR, log->dir);
+    f->log_fd = open(log->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (f->log_fd >= 0)
+        f->fd = openat(f->log_fd, FG_JOURNAL_FILL_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (f->fd >= 0)
+        ok = install(f, seq, err);
+    if (f->fd >= 0)
+        close(f->fd);
+    if (f->log_fd >= 0)
+        close(f->log_fd);
+    free(f);
     return ok;
 }
 

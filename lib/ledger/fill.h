@@ -2,7 +2,8 @@
 /**
  * fill: puts a snapshot of the pair's leader in the place of a log that was too far behind
  * (docs/pair.md, "Filling"). The snapshot lies, whole and durable, in the folder `fill` below that
- * of the log; all of the old log is in it. At the start of a process, before the log is opened.
+ * of the log. It is removed unless all of the old log is in it, under the same epochs. At the start
+ * of a process, before the log is opened.
  */
 #ifndef FG_LEDGER_FILL_H
 #define FG_LEDGER_FILL_H

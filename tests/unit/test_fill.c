@@ -7,11 +7,12 @@
 #include "ledger/fill.h"
 #include "ledger/recover.h"
 
-enum { EPOCH = 5, ORDERS = 3000 };
+enum { EPOCH = 5, ORDERS = 3000, BEHIND = 2500 };
 
 static struct fg_error err;
 static char fill_dir[128], leader_dir[128];
 static uint64_t id, snapshot_seq;
+static uint64_t first_orders; /* the leader begins another epoch with this one; 0 = none */
 
 static struct fg_journal_options options(void)
 {
@@ -20,11 +21,17 @@ static struct fg_journal_options options(void)
 }
 
 /* A leader's log with an epoch; its snapshot, as if it had come over the link. */
+static void begin_epoch(struct fg_journal *j, uint64_t epoch)
+{
+    const uint8_t nonce[16] = {1};
+
+    assert_true(fg_journal_begin_epoch(j, epoch, 0, nonce, 1));
+}
+
 static void make_snapshot(void)
 {
     struct fg_journal_options o = {
         .dir = leader_dir, .begin = true, .segment_bytes = SEGMENT, .now_ms = 1};
-    const uint8_t nonce[16] = {1};
     struct fg_journal_record r[2] = {
         {.type = FG_JOURNAL_RECORD_ITEM_SET, .item = 7, .hold_ms = 5, .order_max = 1},
         {.type = FG_JOURNAL_RECORD_STOCK, .item = 7, .arg = 1000000}};
@@ -32,12 +39,14 @@ static void make_snapshot(void)
     struct fg_ledger *ledger = fg_ledger_create();
 
     assert_non_null(j);
-    assert_true(fg_journal_begin_epoch(j, EPOCH, 0, nonce, 1));
+    begin_epoch(j, EPOCH);
     assert_true(fg_journal_commit(j, r, 2, 1));
     for (uint64_t u = 1; u <= ORDERS; u++) {
         struct fg_journal_record order = {
             .type = FG_JOURNAL_RECORD_RESERVED, .item = 7, .quantity = 1, .user = u, .arg = 5000};
 
+        if (u == first_orders)
+            begin_epoch(j, EPOCH + 2);
         memcpy(order.order_id, &u, sizeof(u));
         assert_true(fg_journal_commit(j, &order, 1, 1));
     }
@@ -50,7 +59,7 @@ static void make_snapshot(void)
     fg_ledger_destroy(ledger);
 }
 
-/* The standby's own: the first records of the leader's, in two segments, and a snapshot. */
+/* The standby's own: the first records of the leader's, in three segments, and a snapshot. */
 static void make_log(void)
 {
     struct fg_journal_options o = options();
@@ -61,8 +70,8 @@ static void make_log(void)
     o.begin = true;
     o.appliance_id = id;
     j = fg_journal_open(&o, &err);
-    assert_true(j && read_all(leader_dir, records, 1500, &err) == 1500);
-    if (!fg_journal_append(j, records, 1500, 1, &err))
+    assert_true(j && read_all(leader_dir, records, BEHIND, &err) == BEHIND);
+    if (!fg_journal_append(j, records, BEHIND, 1, &err))
         fail_msg("%s", err.text);
     fg_journal_close(j);
     assert_true(fg_ledger_replay(ledger, log_dir, 1200, &err));
@@ -242,13 +251,13 @@ static void what_did_not_come_whole_is_left_alone(void **state)
     snprintf(path, sizeof(path), "%s/%020" PRIu64 ".fgs", fill_dir, snapshot_seq);
     flip_byte(path, 3000, 1);
     assert_int_equal(install(), 0);
-    assert_int_equal(last_of_log(), 1500);
+    assert_int_equal(last_of_log(), BEHIND);
     assert_true(is_there(log_dir, 1200));
     assert_false(is_there(fill_dir, snapshot_seq));
     snprintf(path, sizeof(path), "%s/part", fill_dir);
     save_file(path, "half", 4);
     assert_int_equal(install(), 0);
-    assert_int_equal(last_of_log(), 1500);
+    assert_int_equal(last_of_log(), BEHIND);
 }
 
 /* A person put another log here meanwhile, or this one went on. */
@@ -279,6 +288,40 @@ static void no_longer_log_is_replaced(void **state)
     assert_int_equal(last_of_log(), snapshot_seq + 5);
 }
 
+static void leads_epoch(uint64_t epoch)
+{
+    struct fg_journal_options o = options();
+    struct fg_journal *j = fg_journal_open(&o, &err);
+    const uint8_t nonce[16] = {2};
+
+    assert_true(j && fg_journal_begin_epoch(j, epoch, 1, nonce, 1) && commit_n(j, 5, 1));
+    fg_journal_close(j);
+}
+
+/* A person made the filling box lead, and it acknowledged orders: they are only here. */
+static void no_log_that_led_meanwhile_is_replaced(void **state)
+{
+    make_log();
+    leads_epoch(EPOCH + 1); /* later than the snapshot's */
+    assert_int_equal(install(), 0);
+    assert_int_equal(last_of_log(), BEHIND + 8);
+    assert_true(is_there(log_dir, 1200));
+    assert_false(is_there(fill_dir, snapshot_seq));
+}
+
+/* The snapshot's leader began an epoch of the same number behind, or one in between. */
+static void no_log_of_another_epoch_is_replaced(void **state)
+{
+    drop_scratch(state);
+    first_orders = BEHIND; /* then the leader begins another epoch */
+    assert_int_equal(begin(state), 0);
+    first_orders = 0;
+    make_log();
+    leads_epoch(EPOCH + 2);
+    assert_int_equal(install(), 0);
+    assert_int_equal(last_of_log(), BEHIND + 8);
+}
+
 static void a_log_in_use_is_refused(void **state)
 {
     struct fg_journal_options o = options();
@@ -291,7 +334,7 @@ static void a_log_in_use_is_refused(void **state)
     assert_false(fg_ledger_fill_install(&o, &seq, &err));
     assert_non_null(strstr(err.text, "in use"));
     fg_journal_close(j);
-    assert_int_equal(last_of_log(), 1500);
+    assert_int_equal(last_of_log(), BEHIND);
 }
 
 int main(void)
@@ -303,6 +346,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_did_not_come_whole_is_left_alone, begin, drop_scratch),
         cmocka_unit_test_setup_teardown(no_other_log_is_replaced, begin, drop_scratch),
         cmocka_unit_test_setup_teardown(no_longer_log_is_replaced, begin, drop_scratch),
+        cmocka_unit_test_setup_teardown(no_log_that_led_meanwhile_is_replaced, begin, drop_scratch),
+        cmocka_unit_test_setup_teardown(no_log_of_another_epoch_is_replaced, begin, drop_scratch),
         cmocka_unit_test_setup_teardown(a_log_in_use_is_refused, begin, drop_scratch),
     };
 
