@@ -27,17 +27,29 @@ struct fill {
 
 /* ---- the snapshot ---------------------------------------------------------------------------- */
 
-static uint64_t newest(const struct fill *f)
+/* *seq 0: there is none. */
+static bool newest(const struct fill *f, uint64_t *seq, struct fg_error *err)
 {
-    struct fg_error ignored;
-    uint64_t *seqs = NULL, seq = 0;
+    uint64_t *seqs = NULL;
     size_t count = 0;
+    bool ok = fg_journal_file_list(f->fd, f->dir, FG_JOURNAL_SNAPSHOT_SUFFIX, &seqs, &count, err);
 
-    if (fg_journal_file_list(f->fd, f->dir, FG_JOURNAL_SNAPSHOT_SUFFIX, &seqs, &count, &ignored) &&
-        count)
-        seq = seqs[count - 1];
+    *seq = ok && count ? seqs[count - 1] : 0;
     free(seqs);
-    return seq;
+    return ok;
+}
+
+/* Of the log. *seq 0: it has no segment. */
+static bool first_segment(const struct fill *f, uint64_t *seq, struct fg_error *err)
+{
+    uint64_t *seqs = NULL;
+    size_t count = 0;
+    bool ok =
+        fg_journal_file_list(f->log_fd, f->log.dir, FG_JOURNAL_SEGMENT_SUFFIX, &seqs, &count, err);
+
+    *seq = ok && count ? seqs[0] : 0;
+    free(seqs);
+    return ok;
 }
 
 static bool read_epochs(struct fill *f, struct fg_snapshot_reader *reader, struct fg_error *err)
@@ -52,12 +64,13 @@ static bool read_epochs(struct fill *f, struct fg_snapshot_reader *reader, struc
     return n == 0;
 }
 
-/* Reads all of it. */
-static bool verify(struct fill *f, uint64_t seq, struct fg_error *err)
+/* Reads all of it. *damaged: it was read, and is no good. */
+static bool verify(struct fill *f, uint64_t seq, bool *damaged, struct fg_error *err)
 {
     struct fg_snapshot_reader *reader = fg_ledger_snapshot_open_seq(f->dir, seq, &f->info, err);
     bool ok = reader && read_epochs(f, reader, err);
 
+    *damaged = !ok && errno == 0;
     fg_ledger_snapshot_close(reader);
     return ok;
 }
@@ -82,9 +95,12 @@ static bool holds(const struct fill *f, struct fg_journal_epoch epoch, uint64_t 
 static bool compare(const struct fill *f, bool *fits, struct fg_error *err)
 {
     struct fg_journal *old;
+    uint64_t first;
 
     *fits = true;
-    if (!fg_journal_found(f->log.dir))
+    if (!first_segment(f, &first, err))
+        return false;
+    if (!first)
         return true;
     old = fg_journal_open(&f->log, err); /* also: no other process has it */
     if (!old)
@@ -97,7 +113,7 @@ static bool compare(const struct fill *f, bool *fits, struct fg_error *err)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-/* Oldest first, so that what is left is a log. */
+/* Oldest first, and each on disk before the next, so that what a power cut leaves is a log. */
 static bool remove_all(const struct fill *f, int dir_fd, const char *dir, const char *suffix,
                        struct fg_error *err)
 {
@@ -108,12 +124,29 @@ static bool remove_all(const struct fill *f, int dir_fd, const char *dir, const 
 
     for (size_t i = 0; ok && i < count; i++) {
         fg_journal_file_name(name, seqs[i], suffix);
-        ok = f->ops->remove(f->ops->ctx, dir_fd, name) == 0 ||
+        ok = (f->ops->remove(f->ops->ctx, dir_fd, name) == 0 &&
+              f->ops->sync_dir(f->ops->ctx, dir_fd) == 0) ||
              fg_fail(err, "%s/%s: cannot remove: %s", dir, name, strerror(errno));
     }
     free(seqs);
-    return ok && (f->ops->sync_dir(f->ops->ctx, dir_fd) == 0 ||
-                  fg_fail(err, "%s: cannot sync: %s", dir, strerror(errno)));
+    return ok;
+}
+
+/* The snapshot goes, unless the log has made room for it: then it is all that is left. */
+static bool discard(const struct fill *f, uint64_t found, const char *why, struct fg_error *err)
+{
+    char name[FG_JOURNAL_NAME_SIZE];
+    uint64_t first;
+
+    fg_journal_file_name(name, found, FG_JOURNAL_SNAPSHOT_SUFFIX);
+    if (!first_segment(f, &first, err))
+        return false;
+    if (!first || (first == found + 1 && faccessat(f->log_fd, name, F_OK, 0) < 0))
+        return fg_fail(err,
+                       "%.300s; %s has nothing older than it: empty that folder to fill it again",
+                       why, f->log.dir);
+    fg_diag(FG_DIAG_WARNING, "%s; it is removed, and the log stays as it is", why);
+    return remove_all(f, f->fd, f->dir, FG_JOURNAL_SNAPSHOT_SUFFIX, err);
 }
 
 static bool begin_log(const struct fill *f, struct fg_error *err)
@@ -157,24 +190,24 @@ static bool replace(const struct fill *f, struct fg_error *err)
 
 static bool install(struct fill *f, uint64_t *seq, struct fg_error *err)
 {
-    uint64_t found = newest(f);
     struct fg_error bad = {""};
-    bool fits;
+    bool damaged, fits;
+    uint64_t found;
 
+    if (!newest(f, &found, err))
+        return false;
     if (!found)
         return true;
-    if (!verify(f, found, &bad)) {
-        fg_diag(FG_DIAG_WARNING, "%s; the log stays as it is, and is filled again", bad.text);
-        return remove_all(f, f->fd, f->dir, FG_JOURNAL_SNAPSHOT_SUFFIX, err);
-    }
+    if (!verify(f, found, &damaged, &bad))
+        return damaged ? discard(f, found, bad.text, err) : fg_fail(err, "%s", bad.text);
     if (!compare(f, &fits, err))
         return false;
     if (!fits) {
-        fg_diag(FG_DIAG_WARNING,
+        fg_fail(&bad,
                 "%s: the snapshot of record %" PRIu64
-                " is not of this log, or does not hold all of it: removed",
+                " is not of this log, or does not hold all of it",
                 f->dir, found);
-        return remove_all(f, f->fd, f->dir, FG_JOURNAL_SNAPSHOT_SUFFIX, err);
+        return discard(f, found, bad.text, err);
     }
     if (!replace(f, err))
         return false;
@@ -204,6 +237,8 @@ bool fg_ledger_fill_install_on(const struct fg_journal_file_ops *ops,
         f->fd = openat(f->log_fd, FG_JOURNAL_FILL_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (f->fd >= 0)
         ok = install(f, seq, err);
+    else
+        ok = errno == ENOENT || fg_fail(err, "%s: cannot open: %s", f->dir, strerror(errno));
     if (f->fd >= 0)
         close(f->fd);
     if (f->log_fd >= 0)

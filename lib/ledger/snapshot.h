@@ -53,7 +53,8 @@ struct fg_snapshot_reader *fg_ledger_snapshot_open(const char *dir,
                                                    struct fg_ledger_snapshot_info *info,
                                                    struct fg_error *err);
 
-/** The one of exactly that sequence. NULL and err when it is missing or bad. */
+/** The one of exactly that sequence. NULL and err when it is missing or bad; errno 0: it could be
+ * read, and is bad. */
 struct fg_snapshot_reader *fg_ledger_snapshot_open_seq(const char *dir, uint64_t seq,
                                                        struct fg_ledger_snapshot_info *info,
                                                        struct fg_error *err);

@@ -254,6 +254,7 @@ struct fg_snapshot_reader *fg_ledger_snapshot_open_seq(const char *dir, uint64_t
 {
     bool missing;
 
+    errno = 0;
     return open_one(dir, seq, true, info, &missing, err);
 }
 

@@ -529,6 +529,8 @@ static void restart_after_cut(void)
             free(f->data);
             continue;
         }
+        if (strchr(f->name, '/'))
+            mkdir(in_log(FG_JOURNAL_FILL_DIR), 0750);
         save_file(in_log(f->name), f->data ? f->data : (void *)"", f->size);
         assert_int_equal(stat(in_log(f->name), &st), 0);
         f->ino = st.st_ino;

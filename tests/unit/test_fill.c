@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A snapshot of the leader takes the place of a standby's log: whatever step fails, the next start
  * finishes it, and before the first step nothing of the log is touched. */
-#include "journal_support.h"
+#include "journal_disk.h"
+
+#include <dirent.h>
+#include <sys/resource.h>
 
 #include "journal/standby.h"
 #include "ledger/fill.h"
@@ -260,6 +263,154 @@ static void what_did_not_come_whole_is_left_alone(void **state)
     assert_int_equal(last_of_log(), BEHIND);
 }
 
+static void install_fails(const char *why)
+{
+    struct fg_journal_options o = options();
+    struct stat st;
+    char path[200];
+    uint64_t seq;
+
+    assert_false(fg_ledger_fill_install(&o, &seq, &err));
+    if (!strstr(err.text, why))
+        fail_msg("%s", err.text);
+    snprintf(path, sizeof(path), "%s/%020" PRIu64 ".fgs", fill_dir, snapshot_seq);
+    assert_int_equal(lstat(path, &st), 0);
+}
+
+/* The old log is gone, and the new one may have begun: the snapshot is all that there is. */
+static void a_damaged_one_stays_when_the_log_is_gone(void **state)
+{
+    struct fg_journal_options o = options();
+    char path[200];
+
+    snprintf(path, sizeof(path), "%s/%020" PRIu64 ".fgs", fill_dir, snapshot_seq);
+    flip_byte(path, 3000, 1);
+    install_fails("empty that folder");
+    o.begin = true;
+    o.appliance_id = id;
+    o.begin_seq = snapshot_seq + 1;
+    o.epoch = (struct fg_journal_epoch){EPOCH, 1};
+    fg_journal_close(fg_journal_open(&o, &err));
+    install_fails("empty that folder");
+    flip_byte(path, 3000, 1);
+    install();
+}
+
+static void one_that_cannot_be_read_now_stays(void **state)
+{
+    char path[200], aside[200];
+
+    make_log();
+    snprintf(path, sizeof(path), "%s/%020" PRIu64 ".fgs", fill_dir, snapshot_seq);
+    snprintf(aside, sizeof(aside), "%s/aside", fill_dir);
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(symlink(path, path), 0);
+    install_fails(strerror(ELOOP));
+    assert_int_equal(rename(aside, path), 0);
+    assert_int_equal(install(), snapshot_seq);
+    is_filled();
+}
+
+/* Another log is not taken for none. */
+static void without_descriptors_nothing_goes(void **state)
+{
+    struct fg_journal *j = must_open();
+    struct rlimit before, now;
+    struct fg_journal_options o = options();
+    uint64_t seq;
+    int lowest;
+
+    assert_true(commit_n(j, 5, 1));
+    fg_journal_close(j);
+    lowest = dup(0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int more = 0; more < 6; more++) {
+        now = before;
+        now.rlim_cur = (rlim_t)(lowest + 1 + more);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+        if (fg_ledger_fill_install(&o, &seq, &err) && is_there(fill_dir, snapshot_seq))
+            more = -100;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_true(more >= 0 && access(segment_path(1), F_OK) == 0);
+    }
+    close(lowest);
+    assert_false(is_there(fill_dir, snapshot_seq));
+}
+
+/* ---- power cuts ------------------------------------------------------------------------------ */
+
+/* The disk has this file. */
+static void adopt(const char *name)
+{
+    struct image *f;
+    struct stat st;
+
+    assert_int_equal(stat(in_log(name), &st), 0);
+    f = image_of(st.st_ino, true);
+    snprintf(f->name, sizeof(f->name), "%.60s", name);
+    f->named = true;
+    f->data = load_file(in_log(name), &f->size);
+}
+
+static void adopt_all(void)
+{
+    static const char *const folders[] = {"", FG_JOURNAL_FILL_DIR "/"};
+
+    for (int i = 0; i < 2; i++) {
+        DIR *dir = opendir(in_log(folders[i]));
+        char name[300];
+
+        assert_non_null(dir);
+        for (struct dirent *e; (e = readdir(dir));) {
+            snprintf(name, sizeof(name), "%s%s", folders[i], e->d_name);
+            if (strstr(name, ".fg"))
+                adopt(name);
+        }
+        closedir(dir);
+    }
+}
+
+static bool install_on_disk(uint64_t fail_at)
+{
+    struct fg_journal_options o = options();
+    uint64_t seq;
+
+    disk.calls = 0;
+    disk.kinds = ~0u;
+    disk.fail_errno = EIO;
+    disk.fail_for = UINT64_MAX;
+    disk.fail_at = fail_at;
+    return fg_ledger_fill_install_on(&disk_ops, &o, &seq, &err);
+}
+
+/* Any of the names that were not synced may be there, or not. */
+static void no_power_cut_keeps_it_from_its_end(void **state)
+{
+    unsigned finished = 0;
+
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        drop_scratch(state);
+        assert_int_equal(begin(state), 0);
+        make_log();
+        disk_forget();
+        adopt_all();
+        rng = seed;
+        for (int starts = 0; starts < 3; starts++) {
+            disk.any_names = seed % 4;
+            finished += install_on_disk(1 + rnd(rnd(2) ? 6 : 30));
+            cut_power();
+            restart_after_cut();
+        }
+        if (!install_on_disk(0))
+            fail_msg("seed %" PRIu64 ": %s", seed, err.text);
+        is_filled();
+    }
+    disk_forget();
+    assert_true(finished > 10);
+}
+
+/* ---- other logs ------------------------------------------------------------------------------ */
+
 /* A person put another log here meanwhile, or this one went on. */
 static void no_other_log_is_replaced(void **state)
 {
@@ -344,6 +495,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_log_it_begins, begin, drop_scratch),
         cmocka_unit_test_setup_teardown(every_step_may_be_the_last, begin, drop_scratch),
         cmocka_unit_test_setup_teardown(what_did_not_come_whole_is_left_alone, begin, drop_scratch),
+        cmocka_unit_test_setup_teardown(a_damaged_one_stays_when_the_log_is_gone, begin,
+                                        drop_scratch),
+        cmocka_unit_test_setup_teardown(one_that_cannot_be_read_now_stays, begin, drop_scratch),
+        cmocka_unit_test_setup_teardown(without_descriptors_nothing_goes, begin, drop_scratch),
+        cmocka_unit_test_setup_teardown(no_power_cut_keeps_it_from_its_end, begin, drop_scratch),
         cmocka_unit_test_setup_teardown(no_other_log_is_replaced, begin, drop_scratch),
         cmocka_unit_test_setup_teardown(no_longer_log_is_replaced, begin, drop_scratch),
         cmocka_unit_test_setup_teardown(no_log_that_led_meanwhile_is_replaced, begin, drop_scratch),
