@@ -532,7 +532,7 @@ void fg_pair_view(const struct fg_pair *p, struct fg_pair_view *view)
                                   .probe = p->sign,
                                   .linked = p->peer.link && p->peer.hello,
                                   .peer_state = p->peer.state,
-                                  .peer_durable = p->peer_durable,
+                                  .peer_durable = p->shipping ? p->peer_durable : 0,
                                   .last = p->last,
                                   .durable = p->durable,
                                   .skew_ms = p->skew_ms,

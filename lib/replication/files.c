@@ -20,7 +20,7 @@
 #define ROOM_BYTES (1u << 20)
 #define WINDOW     ((uint64_t)FG_REPLICATION_WINDOW * FG_REPLICATION_PIECE_MAX)
 #define AHEAD      (1u << 20) /* read from the disk before it is sent */
-#define HOLD_MS    600000     /* segments behind a snapshot that was sent stay so long */
+#define HOLD_MS    600000     /* what the peer lacks after a fill stays so long after it moved */
 
 static bool leads(const struct fg_replication *r)
 {
@@ -405,12 +405,18 @@ const char *fg_replication_files_notice(struct fg_replication *r,
     }
 }
 
-/* What the peer has; the segments behind it are kept for it. */
+/* What the peer has. After a fill the segments behind that are kept for it until it is in step. */
 static void note_peer(struct fg_replication *r)
 {
-    if (leads(r) && r->now.peer_durable)
-        r->peer_has = r->now.peer_durable;
-    if (r->fill_seq && (r->now.peer_durable >= r->fill_seq || r->now_ms >= r->fill_end_ms))
+    uint64_t has = leads(r) ? r->now.peer_durable : 0;
+
+    if (has)
+        r->peer_has = has;
+    if (r->fill_seq && has > r->fill_seq) {
+        r->fill_seq = has;
+        r->fill_end_ms = r->now_ms + HOLD_MS;
+    }
+    if (r->now.state == FG_PAIR_STATE_SYNC || r->now_ms >= r->fill_end_ms)
         r->fill_seq = 0;
 }
 

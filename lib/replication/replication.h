@@ -132,7 +132,7 @@ struct fg_replication_view {
                              0: not known */
     struct fg_replication_fill fill; /**< leader: sent; follower: received */
     /** Leader, for retention. peer_has: the peer is known to have these records; 0: not known.
-     * fill_seq: the peer was sent a snapshot of that record, and has not followed yet; 0: none. */
+     * fill_seq: the peer is filled, has these records, and is not in step yet; 0: none is. */
     uint64_t peer_has, fill_seq;
     uint64_t sent_bytes, received_bytes, sent_records, received_records;
     bool ended;

@@ -720,6 +720,21 @@ static void watermarks(void **state)
     fg_pair_destroy(rig.p);
 }
 
+/* A peer that comes back may have lost what it had. */
+static void an_acknowledgement_is_of_one_link(void **state)
+{
+    to_shipping();
+    assert_int_equal(rig.view.peer_durable, 12);
+    closed();
+    connect();
+    peer_says(0, 0, 0);
+    assert_int_equal(rig.view.peer_durable, 0);
+    peer_follows(1);
+    peer_acks(5);
+    assert_int_equal(rig.view.peer_durable, 5);
+    fg_pair_destroy(rig.p);
+}
+
 static void a_follower_knows_what_is_committed(void **state)
 {
     struct fg_pair_message m = {
@@ -982,6 +997,7 @@ int main(void)
         cmocka_unit_test(a_leader_whose_log_begins_too_late_fills_its_follower),
         cmocka_unit_test(an_old_leader_is_not_followed),
         cmocka_unit_test(watermarks),
+        cmocka_unit_test(an_acknowledgement_is_of_one_link),
         cmocka_unit_test(a_follower_knows_what_is_committed),
         cmocka_unit_test(unknown_outcomes_are_swapped_anew),
         cmocka_unit_test(a_leader_learns_that_it_is_deposed),

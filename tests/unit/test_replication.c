@@ -247,6 +247,38 @@ static void digests(void **state)
     assert_true(fg_replication_digest(0, NULL, 0) != a);
 }
 
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* From its first acknowledgement on the peer needs what is behind, until it is in step. */
+static void what_a_filled_peer_lacks_is_held(void **state)
+{
+    struct fg_replication *r = calloc(1, sizeof(*r));
+
+    assert_non_null(r);
+    r->now.role = FG_PAIR_ROLE_SOLO;
+    r->now.state = FG_PAIR_STATE_SOLO;
+    r->now_ms = 1000;
+    r->fill_seq = r->now.peer_durable = 100;
+    r->fill_end_ms = 601000;
+    fg_replication_files_pass(r);
+    assert_int_equal(r->fill_seq, 100);
+    r->now_ms = 600000; /* it catches up, slowly */
+    r->now.peer_durable = 150;
+    fg_replication_files_pass(r);
+    r->now_ms = 1199000;
+    fg_replication_files_pass(r);
+    assert_int_equal(r->fill_seq, 150);
+    r->now_ms = 1200000;
+    fg_replication_files_pass(r);
+    assert_int_equal(r->fill_seq, 0); /* it does not */
+    r->fill_seq = 150;
+    r->fill_end_ms = 1800000;
+    r->now.state = FG_PAIR_STATE_SYNC;
+    fg_replication_files_pass(r);
+    assert_int_equal(r->fill_seq, 0);
+    free(r);
+}
+
 /* ---- the view -------------------------------------------------------------------------------- */
 
 /* A reader that lost its CPU to a worker must not keep the thread from its heartbeats. */
@@ -281,6 +313,7 @@ int main(void)
         cmocka_unit_test(garbage_is_no_message),
         cmocka_unit_test(the_newest_register_is_remembered),
         cmocka_unit_test(digests),
+        cmocka_unit_test(what_a_filled_peer_lacks_is_held),
         cmocka_unit_test(a_reader_of_the_view_is_not_waited_for),
     };
 
