@@ -71,8 +71,12 @@ static void show_changes(const json_t *pair)
     fg_table_free(table);
 }
 
-static void show_fill(const json_t *fill)
+static void show_fill(const json_t *pair)
 {
+    const json_t *fill = json_object_get(pair, "fill"), *peer = json_object_get(pair, "peer");
+
+    if (json_is_true(json_object_get(peer, "linked")))
+        show_line("not filled", text_of(peer, "link_error"));
     if (fill)
         printf("%-12s a snapshot of record %lld, %lld of %lld MiB\n", "filling",
                number_of(fill, "seq"), number_of(fill, "bytes") >> 20, number_of(fill, "of") >> 20);
@@ -87,7 +91,7 @@ static void show_pair(const json_t *pair)
     printf("%-12s node %lld, %s: %s%s%s\n", "this box", number_of(pair, "node"),
            text_of(pair, "role"), text_of(pair, "state"), reason[0] ? ": " : "", reason);
     show_peer(pair);
-    show_fill(json_object_get(pair, "fill"));
+    show_fill(pair);
     printf("%-12s %lld\n", "epoch", number_of(pair, "epoch"));
     printf("%-12s committed %lld, durable here %lld, last %lld\n", "records",
            number_of(pair, "committed"), number_of(pair, "durable"), number_of(pair, "last"));

@@ -14,6 +14,7 @@
 #include "base/diag.h"
 #include "base/leading.h"
 #include "base/notify.h"
+#include "ledger/snapshot.h"
 #include "pair/wire.h"
 #include "replication/lists.h"
 #include "stock/feed.h"
@@ -135,6 +136,17 @@ static void received(void *ctx, enum fg_replication_file file, const char *path)
         fg_replication_lists_received(d->pair.lists, file, path);
 }
 
+/* fg-pair-keep calls it. */
+static bool usable(void *ctx, const char *path, uint64_t version, struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_ledger_snapshot_info info;
+
+    return fg_ledger_snapshot_check(path, version, &info, err) &&
+           (info.appliance_id == atomic_load(&d->pair.pairing->log_id) ||
+            fg_fail(err, "it is of log %016llx", (unsigned long long)info.appliance_id));
+}
+
 /* ---- lists: fg-pair-lists calls it ----------------------------------------------------------- */
 
 static void offer(void *ctx, enum fg_replication_file file, uint8_t *bytes, size_t size)
@@ -244,14 +256,18 @@ static bool start_lists(struct fg_daemon *d, struct fg_error *err)
 bool fg_paired_start(struct fg_daemon *d, struct fg_error *err)
 {
     struct fg_replication_terms terms;
-    const struct fg_replication_options options = {
-        .settings = &d->config.pair,
-        .log_dir = d->config.log.dir,
-        .pairing = d->pair.pairing,
-        .leading = d->pair.leading,
-        .clock = &d->clock,
-        .terms = &terms,
-        .hooks = {.ctx = d, .lead = lead, .end = end, .passed = passed, .received = received}};
+    const struct fg_replication_options options = {.settings = &d->config.pair,
+                                                   .log_dir = d->config.log.dir,
+                                                   .pairing = d->pair.pairing,
+                                                   .leading = d->pair.leading,
+                                                   .clock = &d->clock,
+                                                   .terms = &terms,
+                                                   .hooks = {.ctx = d,
+                                                             .lead = lead,
+                                                             .end = end,
+                                                             .passed = passed,
+                                                             .received = received,
+                                                             .usable = usable}};
 
     if (!d->pair.pairing)
         return true;

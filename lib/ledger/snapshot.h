@@ -58,6 +58,9 @@ struct fg_snapshot_reader *fg_ledger_snapshot_open(const char *dir,
 struct fg_snapshot_reader *fg_ledger_snapshot_open_seq(const char *dir, uint64_t seq,
                                                        struct fg_ledger_snapshot_info *info,
                                                        struct fg_error *err);
+/** Verifies a file that has not its name yet, as the snapshot of that sequence. False and err. */
+bool fg_ledger_snapshot_check(const char *path, uint64_t seq, struct fg_ledger_snapshot_info *info,
+                              struct fg_error *err);
 void fg_ledger_snapshot_close(struct fg_snapshot_reader *reader);
 
 /**

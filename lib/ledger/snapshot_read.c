@@ -169,20 +169,19 @@ static bool open_file(struct fg_snapshot_reader *r, uint64_t seq, bool *missing,
     return true;
 }
 
-static struct fg_snapshot_reader *open_one(const char *dir, uint64_t seq, bool whole,
-                                           struct fg_ledger_snapshot_info *info, bool *missing,
-                                           struct fg_error *err)
+/* name: "/" and that of the file, or "" behind a path. */
+static struct fg_snapshot_reader *open_file_of(const char *dir, const char *name, uint64_t seq,
+                                               bool whole, struct fg_ledger_snapshot_info *info,
+                                               bool *missing, struct fg_error *err)
 {
     struct fg_snapshot_reader *r = strlen(dir) < PATH_MAX ? calloc(1, sizeof(*r)) : NULL;
-    char name[FG_JOURNAL_NAME_SIZE];
 
     *missing = false;
     if (!r) {
         fg_fail(err, "%.300s: path too long, or out of memory", dir);
         return NULL;
     }
-    fg_journal_file_name(name, seq, FG_JOURNAL_SNAPSHOT_SUFFIX);
-    snprintf(r->path, sizeof(r->path), "%s/%s", dir, name);
+    snprintf(r->path, sizeof(r->path), "%s%s", dir, name);
     if (!open_file(r, seq, missing, err) || (whole && !verify(r, err))) {
         fg_ledger_snapshot_close(r);
         return NULL;
@@ -194,6 +193,16 @@ static struct fg_snapshot_reader *open_one(const char *dir, uint64_t seq, bool w
                                              .denied = r->header.denied,
                                              .orders = r->header.orders};
     return r;
+}
+
+static struct fg_snapshot_reader *open_one(const char *dir, uint64_t seq, bool whole,
+                                           struct fg_ledger_snapshot_info *info, bool *missing,
+                                           struct fg_error *err)
+{
+    char name[FG_JOURNAL_NAME_SIZE + 1] = "/";
+
+    fg_journal_file_name(name + 1, seq, FG_JOURNAL_SNAPSHOT_SUFFIX);
+    return open_file_of(dir, name, seq, whole, info, missing, err);
 }
 
 static bool list(const char *dir, uint64_t **seqs, size_t *count, struct fg_error *err)
@@ -256,6 +265,16 @@ struct fg_snapshot_reader *fg_ledger_snapshot_open_seq(const char *dir, uint64_t
 
     errno = 0;
     return open_one(dir, seq, true, info, &missing, err);
+}
+
+bool fg_ledger_snapshot_check(const char *path, uint64_t seq, struct fg_ledger_snapshot_info *info,
+                              struct fg_error *err)
+{
+    bool missing;
+    struct fg_snapshot_reader *r = open_file_of(path, "", seq, true, info, &missing, err);
+
+    fg_ledger_snapshot_close(r);
+    return r != NULL;
 }
 
 struct fg_snapshot_reader *fg_ledger_snapshot_open_quick(const char *dir, uint64_t seq,

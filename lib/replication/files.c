@@ -58,8 +58,8 @@ static void offer(struct fg_replication *r, enum fg_replication_file file)
                                                    .bytes = g->size});
 }
 
-/* The newest in the log's folder, where each has its name once it is whole. It stays readable when
- * it is removed. */
+/* The newest in the log's folder, where each has its name once it is whole; the one before when the
+ * peer had all of that and asks again. It stays readable when it is removed. */
 static void open_snapshot(struct fg_replication *r)
 {
     struct fg_replication_give *g = &r->gives[FG_REPLICATION_SNAPSHOT];
@@ -76,6 +76,7 @@ static void open_snapshot(struct fg_replication *r)
     if (fg_journal_file_list(dir_fd, r->log_dir, FG_JOURNAL_SNAPSHOT_SUFFIX, &seqs, &count,
                              &ignored) &&
         count) {
+        count -= count > 1 && seqs[count - 1] == r->gave_whole;
         fg_journal_file_name(name, seqs[count - 1], FG_JOURNAL_SNAPSHOT_SUFFIX);
         g->fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
         g->version = seqs[count - 1];
@@ -157,8 +158,10 @@ static bool give_piece(struct fg_replication *r, enum fg_replication_file file)
     }
     fg_replication_link_put_done(&r->current->link, size);
     g->sent += n.bytes;
-    if (file == FG_REPLICATION_SNAPSHOT)
+    if (file == FG_REPLICATION_SNAPSHOT) {
         r->fill_end_ms = r->now_ms + HOLD_MS;
+        r->gave_whole = g->sent == g->size ? g->version : 0;
+    }
     return true;
 }
 
@@ -268,6 +271,7 @@ static void break_off(struct fg_replication *r, const char *why)
 {
     r->take.active = false;
     r->fill_ms = r->now_ms + AGAIN_MS;
+    snprintf(r->fill_error, sizeof(r->fill_error), "%.250s", why);
     snprintf(r->broken, sizeof(r->broken), "%.250s", why);
 }
 
@@ -351,6 +355,7 @@ static void fill(struct fg_replication *r)
         return;
     }
     r->take.asked = true;
+    r->fill_error[0] = r->view_next.link_error[0] = 0;
     send_notice(r, &(struct fg_replication_notice){.type = FG_REPLICATION_NOTICE_GET,
                                                    .file = FG_REPLICATION_SNAPSHOT});
 }
@@ -455,6 +460,8 @@ void fg_replication_files_show(struct fg_replication *r)
     struct fg_replication_view *v = &r->view_next;
     uint64_t kept;
 
+    if (r->current && r->filling && r->fill_error[0])
+        memcpy(v->link_error, r->fill_error, sizeof(v->link_error));
     v->fill = (struct fg_replication_fill){0};
     if (t->active && t->file == FG_REPLICATION_SNAPSHOT) {
         fg_replication_keeper_progress(r->keeper, &kept);

@@ -31,6 +31,7 @@ struct slot {
 struct fg_replication_keeper {
     char dir[512];
     pthread_t thread;
+    const struct fg_replication_hooks *hooks;
     int wake_fd, bell_fd; /* of the owner; of the thread */
     struct slot *slots;   /* [SLOTS] */
     _Atomic uint64_t head, tail;
@@ -80,12 +81,10 @@ static void close_file(struct fg_replication_keeper *k)
     k->fd = k->fill_fd = k->log_fd = -1;
 }
 
-static void give_up(struct fg_replication_keeper *k, const char *what)
+static void give_up(struct fg_replication_keeper *k, const char *what, const char *why)
 {
-    int error = errno;
-
-    snprintf(k->error, sizeof(k->error), "cannot keep what the leader sends: %s: %s", what,
-             strerror(error));
+    snprintf(k->error, sizeof(k->error), "cannot keep what the leader sends: %s: %.180s", what,
+             why);
     if (k->fill_fd >= 0)
         unlinkat(k->fill_fd, PART, 0);
     close_file(k);
@@ -106,13 +105,31 @@ static bool open_file(struct fg_replication_keeper *k)
     return k->fd >= 0;
 }
 
+static bool is_usable(const struct fg_replication_keeper *k, struct fg_error *err)
+{
+    char path[FG_REPLICATION_PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/" FG_JOURNAL_FILL_DIR "/" PART, k->dir);
+    return k->now.file != FG_REPLICATION_SNAPSHOT || !k->hooks->usable ||
+           k->hooks->usable(k->hooks->ctx, path, k->now.version, err);
+}
+
+/* A file that is of no use never has a name. */
 static bool finish(struct fg_replication_keeper *k)
 {
     char name[FG_JOURNAL_NAME_SIZE];
+    struct fg_error err = {""};
 
     name_of(k->now.file, k->now.version, name);
-    return fdatasync(k->fd) == 0 && renameat(k->fill_fd, PART, k->fill_fd, name) == 0 &&
-           fsync(k->fill_fd) == 0;
+    if (!is_usable(k, &err)) {
+        give_up(k, "it is of no use here", err.text);
+        return false;
+    }
+    if (fdatasync(k->fd) == 0 && renameat(k->fill_fd, PART, k->fill_fd, name) == 0 &&
+        fsync(k->fill_fd) == 0)
+        return true;
+    give_up(k, "sync", strerror(errno));
+    return false;
 }
 
 static void begin(struct fg_replication_keeper *k, const struct slot *s)
@@ -126,7 +143,7 @@ static void begin(struct fg_replication_keeper *k, const struct slot *s)
     atomic_store(&k->written, 0);
     atomic_store(&k->begun, s->number);
     if (!open_file(k))
-        give_up(k, FG_JOURNAL_FILL_DIR);
+        give_up(k, FG_JOURNAL_FILL_DIR, strerror(errno));
 }
 
 static void add(struct fg_replication_keeper *k, const struct slot *s)
@@ -134,22 +151,20 @@ static void add(struct fg_replication_keeper *k, const struct slot *s)
     if (k->fd < 0) /* it failed before */
         return;
     if (!fg_journal_file_write(&fg_journal_file_system, k->fd, s->bytes, s->size, k->at)) {
-        give_up(k, "write");
+        give_up(k, "write", strerror(errno));
         return;
     }
     k->at += s->size;
     if (k->at - k->synced >= SYNC_BYTES) {
         k->synced = k->at;
         if (fdatasync(k->fd) < 0) {
-            give_up(k, "sync");
+            give_up(k, "sync", strerror(errno));
             return;
         }
     }
     if (k->at == k->now.size) {
-        if (!finish(k)) {
-            give_up(k, "sync");
+        if (!finish(k))
             return;
-        }
         close_file(k);
         atomic_store_explicit(&k->kept, k->now.number, memory_order_release);
     }
@@ -185,6 +200,7 @@ static void *run(void *keeper)
 /* ---- the owner ------------------------------------------------------------------------------- */
 
 struct fg_replication_keeper *fg_replication_keeper_start(const char *log_dir, int wake_fd,
+                                                          const struct fg_replication_hooks *hooks,
                                                           struct fg_error *err)
 {
     struct fg_replication_keeper *k = calloc(1, sizeof(*k));
@@ -192,6 +208,7 @@ struct fg_replication_keeper *fg_replication_keeper_start(const char *log_dir, i
     FG_ASSERT(k);
     snprintf(k->dir, sizeof(k->dir), "%s", log_dir);
     k->wake_fd = wake_fd;
+    k->hooks = hooks;
     k->fd = k->fill_fd = k->log_fd = -1;
     k->bell_fd = eventfd(0, EFD_CLOEXEC);
     k->slots = calloc(SLOTS, sizeof(*k->slots));

@@ -17,8 +17,10 @@ enum fg_replication_kept { FG_REPLICATION_KEEPING, FG_REPLICATION_KEPT, FG_REPLI
 
 struct fg_replication_keeper;
 
-/** wake_fd: an eventfd that is written when it got further. It stays the maker's. */
+/** wake_fd: an eventfd that is written when it got further. It stays the maker's, and so do the
+ * hooks, of which it calls `usable`. */
 struct fg_replication_keeper *fg_replication_keeper_start(const char *log_dir, int wake_fd,
+                                                          const struct fg_replication_hooks *hooks,
                                                           struct fg_error *err);
 void fg_replication_keeper_stop(struct fg_replication_keeper *k); /**< NULL is nothing */
 

@@ -80,6 +80,9 @@ struct fg_replication_hooks {
     uint64_t (*passed)(void *ctx);
     /** Of a follower: one of the leader's lists is here, in a file of this name. May be NULL. */
     void (*received)(void *ctx, enum fg_replication_file file, const char *path);
+    /** Of a follower, by `fg-pair-keep`, which may wait: whether the leader's snapshot, all of it
+     * in this file, can be used. False and err: it is not kept. May be NULL: it can. */
+    bool (*usable)(void *ctx, const char *path, uint64_t version, struct fg_error *err);
 };
 
 #define FG_REPLICATION_EXIT 75 /**< EX_TEMPFAIL: start it again, and it joins */
@@ -112,13 +115,15 @@ struct fg_replication_fill {
 struct fg_replication_view {
     struct fg_pair_view pair;
     unsigned node;
-    char peer[64];                            /**< of the settings */
-    char peer_name[64];                       /**< of its certificate; "" = never linked */
-    char link_error[FG_REPLICATION_TEXT_MAX]; /**< why there is no link; "" = there is one */
-    char refusal[FG_REPLICATION_TEXT_MAX];    /**< why this appliance does not follow the peer, or
-                                                 the peer would not follow it; "" = limits fit */
-    char mismatch[FG_REPLICATION_TEXT_MAX];   /**< what else is unlike; "" = nothing, or unknown */
-    bool arbiter_ok;                          /**< its newest call ended with an answer */
+    char peer[64];      /**< of the settings */
+    char peer_name[64]; /**< of its certificate; "" = never linked */
+    /** Why there is no link; "" = there is one. With a link: why this follower waits to be filled
+     * again. */
+    char link_error[FG_REPLICATION_TEXT_MAX];
+    char refusal[FG_REPLICATION_TEXT_MAX];  /**< why this appliance does not follow the peer, or
+                                               the peer would not follow it; "" = limits fit */
+    char mismatch[FG_REPLICATION_TEXT_MAX]; /**< what else is unlike; "" = nothing, or unknown */
+    bool arbiter_ok;                        /**< its newest call ended with an answer */
     char arbiter_error[FG_REPLICATION_TEXT_MAX]; /**< of the newest call that failed; "" = none did
                                                   */
     uint64_t arbiter_ms;                         /**< how long its newest call took */

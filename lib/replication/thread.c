@@ -254,7 +254,7 @@ static bool start(struct fg_replication *r, struct fg_error *err)
     r->listen_fd = -1;
     if (!create_pair(r, err) || !add_fd(r, r->wake_fd, &r->wake_fd, err) ||
         !add_fd(r, r->pairing->event_fd, r->pairing, err) ||
-        !(r->keeper = fg_replication_keeper_start(r->log_dir, r->wake_fd, err)) ||
+        !(r->keeper = fg_replication_keeper_start(r->log_dir, r->wake_fd, &r->hooks, err)) ||
         !fg_replication_peers_open(r, err) || !start_callers(r, err))
         return false;
     fg_pair_view(r->pair, &r->now);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/replication without sockets: the stream's messages, terms, and the memory file. The rest is
  * the business of tests/fault/test_replication.py. */
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -249,6 +251,115 @@ static void digests(void **state)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
+static char dir[64];
+
+static int make_dir(void **state)
+{
+    snprintf(dir, sizeof(dir), "/tmp/fg-replication-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static int drop_dir(void **state)
+{
+    return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static bool is_there(const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+/* Gives the keeper a snapshot of some bytes, and waits for its verdict. */
+static enum fg_replication_kept keep(struct fg_replication_keeper *k, int wake_fd, uint64_t version,
+                                     const char *text)
+{
+    enum fg_replication_kept kept;
+    uint64_t written, rung;
+
+    assert_true(fg_replication_keeper_begin(k, FG_REPLICATION_SNAPSHOT, version, strlen(text)) &&
+                fg_replication_keeper_put(k, (const uint8_t *)text, strlen(text)));
+    alarm(60);
+    while ((kept = fg_replication_keeper_progress(k, &written)) == FG_REPLICATION_KEEPING)
+        assert_int_equal(read(wake_fd, &rung, sizeof(rung)), sizeof(rung));
+    alarm(0);
+    return kept;
+}
+
+static bool usable(void *ctx, const char *path, uint64_t version, struct fg_error *err)
+{
+    char text[8] = "";
+    FILE *f = fopen(path, "r");
+
+    assert_non_null(f);
+    assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+    fclose(f);
+    return strcmp(text, "good") == 0 || fg_fail(err, "bad %d", (int)version);
+}
+
+/* It has no name: the next start does not take it, and it can be fetched again. */
+static void a_snapshot_of_no_use_is_not_kept(void **state)
+{
+    const struct fg_replication_hooks hooks = {.usable = usable};
+    int wake_fd = eventfd(0, EFD_CLOEXEC);
+    struct fg_replication_keeper *k = fg_replication_keeper_start(dir, wake_fd, &hooks, NULL);
+
+    assert_non_null(k);
+    assert_int_equal(keep(k, wake_fd, 7, "ugly"), FG_REPLICATION_NOT_KEPT);
+    assert_non_null(strstr(fg_replication_keeper_error(k), "bad 7"));
+    assert_false(is_there("fill/part") || is_there("fill/00000000000000000007.fgs"));
+    assert_int_equal(keep(k, wake_fd, 8, "good"), FG_REPLICATION_KEPT);
+    assert_false(is_there("fill/part"));
+    assert_true(is_there("fill/00000000000000000008.fgs"));
+    fg_replication_keeper_stop(k);
+    close(wake_fd);
+}
+
+static void ask(struct fg_replication *r, uint64_t version)
+{
+    const struct fg_replication_notice get = {.type = FG_REPLICATION_NOTICE_GET,
+                                              .file = FG_REPLICATION_SNAPSHOT};
+
+    assert_null(fg_replication_files_notice(r, &get));
+    assert_int_equal(r->gives[FG_REPLICATION_SNAPSHOT].version, version);
+    assert_int_equal(r->fill_seq, version);
+}
+
+/* The peer had the newest one, and has no use for it. */
+static void one_that_was_sent_whole_is_not_sent_again(void **state)
+{
+    struct fg_replication *r = calloc(1, sizeof(*r));
+    char path[128];
+
+    assert_non_null(r);
+    for (unsigned seq = 5; seq <= 9; seq += 2) {
+        FILE *f;
+
+        snprintf(path, sizeof(path), "%s/%020u.fgs", dir, seq);
+        f = fopen(path, "w");
+        assert_true(f && fputs("x", f) >= 0 && fclose(f) == 0);
+    }
+    for (unsigned f = 0; f < FG_REPLICATION_FILES; f++)
+        r->gives[f].fd = -1;
+    snprintf(r->log_dir, sizeof(r->log_dir), "%s", dir);
+    r->now.role = FG_PAIR_ROLE_SOLO;
+    ask(r, 9);
+    ask(r, 9);
+    r->gave_whole = 9;
+    ask(r, 7);
+    r->gave_whole = 7;
+    ask(r, 9);
+    fg_replication_files_free(r);
+    free(r);
+}
+
 /* From its first acknowledgement on the peer needs what is behind, until it is in step. */
 static void what_a_filled_peer_lacks_is_held(void **state)
 {
@@ -313,6 +424,9 @@ int main(void)
         cmocka_unit_test(garbage_is_no_message),
         cmocka_unit_test(the_newest_register_is_remembered),
         cmocka_unit_test(digests),
+        cmocka_unit_test_setup_teardown(a_snapshot_of_no_use_is_not_kept, make_dir, drop_dir),
+        cmocka_unit_test_setup_teardown(one_that_was_sent_whole_is_not_sent_again, make_dir,
+                                        drop_dir),
         cmocka_unit_test(what_a_filled_peer_lacks_is_held),
         cmocka_unit_test(a_reader_of_the_view_is_not_waited_for),
     };
