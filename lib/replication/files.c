@@ -14,13 +14,15 @@
 #include "journal/file.h"
 #include "replication/internal.h"
 
-#define PIECES_MS  2     /* in a millisecond: 64 MB/s */
-#define AGAIN_MS   5000  /* after a file could not be kept */
-#define SILENT_MS  10000 /* a leader that promised a file and sends nothing */
-#define ROOM_BYTES (1u << 20)
-#define WINDOW     ((uint64_t)FG_REPLICATION_WINDOW * FG_REPLICATION_PIECE_MAX)
-#define AHEAD      (1u << 20) /* read from the disk before it is sent */
-#define HOLD_MS    600000     /* what the peer lacks after a fill stays so long after it moved */
+#define PIECES_MS    2          /* in a millisecond: 64 MB/s */
+#define AGAIN_MS     5000       /* until a fill that failed is tried again; doubled with each, */
+#define AGAIN_MAX_MS 300000     /* up to this */
+#define LIST_MAX     (1u << 30) /* bytes: no list is longer */
+#define SILENT_MS    10000      /* a leader that promised a file and sends nothing */
+#define ROOM_BYTES   (1u << 20)
+#define WINDOW       ((uint64_t)FG_REPLICATION_WINDOW * FG_REPLICATION_PIECE_MAX)
+#define AHEAD        (1u << 20) /* read from the disk before it is sent */
+#define HOLD_MS      600000     /* what the peer lacks after a fill stays so long after it moved */
 
 static bool leads(const struct fg_replication *r)
 {
@@ -267,11 +269,22 @@ static const char *take_piece(struct fg_replication *r, const struct fg_replicat
     return NULL;
 }
 
+static void fill_failed(struct fg_replication *r, const char *why)
+{
+    uint64_t wait_ms = r->fill_wait_ms ? 2 * r->fill_wait_ms : AGAIN_MS;
+
+    if (!r->filling)
+        return;
+    r->filling = false;
+    r->fill_wait_ms = wait_ms < AGAIN_MAX_MS ? wait_ms : AGAIN_MAX_MS;
+    r->fill_ms = r->now_ms + r->fill_wait_ms;
+    snprintf(r->fill_error, sizeof(r->fill_error), "%.250s", why);
+}
+
 static void break_off(struct fg_replication *r, const char *why)
 {
     r->take.active = false;
-    r->fill_ms = r->now_ms + AGAIN_MS;
-    snprintf(r->fill_error, sizeof(r->fill_error), "%.250s", why);
+    fill_failed(r, why);
     snprintf(r->broken, sizeof(r->broken), "%.250s", why);
 }
 
@@ -345,7 +358,7 @@ static void no_snapshot(struct fg_replication *r)
 static void fill(struct fg_replication *r)
 {
     if (r->filling && r->now.state != FG_PAIR_STATE_FILLING) {
-        r->filling = false;
+        fill_failed(r, r->lost);
         r->take.active &= r->take.file != FG_REPLICATION_SNAPSHOT;
     }
     if (!r->filling || r->take.asked || r->now_ms < r->fill_ms)
@@ -364,6 +377,10 @@ static const char *take_offer(struct fg_replication *r, const struct fg_replicat
 {
     if (n->file == FG_REPLICATION_SNAPSHOT && r->filling && !n->bytes) {
         no_snapshot(r);
+        return NULL;
+    }
+    if (n->file != FG_REPLICATION_SNAPSHOT && n->bytes > LIST_MAX) {
+        fg_diag(FG_DIAG_WARNING, "pair: a list of the leader is too large, and not taken");
         return NULL;
     }
     r->offered[n->file] = n->version;
@@ -391,6 +408,7 @@ static void see_link(struct fg_replication *r)
         r->offered_size[f] = 0;
     }
     close_give(&r->gives[FG_REPLICATION_SNAPSHOT]);
+    fill_failed(r, r->lost);
     r->take.active = r->take.asked = false;
 }
 

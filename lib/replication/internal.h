@@ -127,7 +127,7 @@ struct fg_replication {
     uint64_t offered_size[FG_REPLICATION_FILES];
     uint64_t has[FG_REPLICATION_FILES]; /* version that was received */
     bool filling;
-    uint64_t fill_ms;                         /* not before */
+    uint64_t fill_ms, fill_wait_ms; /* not before; how long that was after the last one failed */
     char fill_error[FG_REPLICATION_TEXT_MAX]; /* why the last fill came to nothing */
     uint64_t gave_whole;                      /* version of the snapshot that was sent to its end */
     uint64_t give_ms;

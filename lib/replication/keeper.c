@@ -102,7 +102,7 @@ static bool open_file(struct fg_replication_keeper *k)
     k->fill_fd = openat(k->log_fd, FG_JOURNAL_FILL_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (k->fill_fd >= 0)
         k->fd = openat(k->fill_fd, PART, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    return k->fd >= 0;
+    return k->fd >= 0 && (fallocate(k->fd, 0, 0, (off_t)k->now.size) == 0 || errno == EOPNOTSUPP);
 }
 
 static bool is_usable(const struct fg_replication_keeper *k, struct fg_error *err)
@@ -143,7 +143,7 @@ static void begin(struct fg_replication_keeper *k, const struct slot *s)
     atomic_store(&k->written, 0);
     atomic_store(&k->begun, s->number);
     if (!open_file(k))
-        give_up(k, FG_JOURNAL_FILL_DIR, strerror(errno));
+        give_up(k, "room in " FG_JOURNAL_FILL_DIR, strerror(errno));
 }
 
 static void add(struct fg_replication_keeper *k, const struct slot *s)

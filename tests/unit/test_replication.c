@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lib/replication without sockets: the stream's messages, terms, and the memory file. The rest is
  * the business of tests/fault/test_replication.py. */
+#include <errno.h>
 #include <ftw.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -322,6 +325,73 @@ static void a_snapshot_of_no_use_is_not_kept(void **state)
     close(wake_fd);
 }
 
+/* Not after all of it has come. */
+static void a_disk_that_is_too_small_says_so_at_once(void **state)
+{
+    const struct fg_replication_hooks hooks = {.usable = NULL};
+    int wake_fd = eventfd(0, EFD_CLOEXEC);
+    struct fg_replication_keeper *k = fg_replication_keeper_start(dir, wake_fd, &hooks, NULL);
+    struct rlimit before, small;
+    uint64_t written, rung;
+
+    assert_non_null(k);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 1 << 20;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_true(fg_replication_keeper_begin(k, FG_REPLICATION_SNAPSHOT, 7, 2 << 20));
+    alarm(60);
+    while (fg_replication_keeper_progress(k, &written) == FG_REPLICATION_KEEPING)
+        assert_int_equal(read(wake_fd, &rung, sizeof(rung)), sizeof(rung));
+    alarm(0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(fg_replication_keeper_progress(k, &written), FG_REPLICATION_NOT_KEPT);
+    assert_non_null(strstr(fg_replication_keeper_error(k), strerror(EFBIG)));
+    assert_false(is_there("fill/part"));
+    fg_replication_keeper_stop(k);
+    close(wake_fd);
+}
+
+/* A link that ends in the middle of a fill, again and again. */
+static void fills_that_fail_come_less_often(void **state)
+{
+    struct fg_replication *r = calloc(1, sizeof(*r));
+    uint64_t wait_ms = 5000;
+
+    assert_non_null(r);
+    for (unsigned f = 0; f < FG_REPLICATION_FILES; f++)
+        r->gives[f].fd = -1;
+    for (int i = 0; i < 9; i++) {
+        r->now_ms += 1000000;
+        r->now.state = FG_PAIR_STATE_FILLING;
+        fg_replication_fill_begin(r);
+        r->files_link = 1; /* and now there is none */
+        fg_replication_files_pass(r);
+        assert_false(r->filling);
+        assert_int_equal(r->fill_ms, r->now_ms + wait_ms);
+        wait_ms = wait_ms * 2 < 300000 ? wait_ms * 2 : 300000;
+    }
+    free(r);
+}
+
+static void a_list_that_is_too_large_is_not_taken(void **state)
+{
+    struct fg_replication *r = calloc(1, sizeof(*r));
+    struct fg_replication_notice offer = {.type = FG_REPLICATION_NOTICE_OFFER,
+                                          .file = FG_REPLICATION_BLOCK_LIST,
+                                          .version = 5,
+                                          .bytes = (1ull << 30) + 1};
+
+    assert_non_null(r);
+    assert_null(fg_replication_files_notice(r, &offer));
+    assert_int_equal(r->offered_size[FG_REPLICATION_BLOCK_LIST], 0);
+    offer.bytes = 1ull << 30;
+    assert_null(fg_replication_files_notice(r, &offer));
+    assert_int_equal(r->offered_size[FG_REPLICATION_BLOCK_LIST], 1ull << 30);
+    free(r);
+}
+
 static void ask(struct fg_replication *r, uint64_t version)
 {
     const struct fg_replication_notice get = {.type = FG_REPLICATION_NOTICE_GET,
@@ -425,6 +495,10 @@ int main(void)
         cmocka_unit_test(the_newest_register_is_remembered),
         cmocka_unit_test(digests),
         cmocka_unit_test_setup_teardown(a_snapshot_of_no_use_is_not_kept, make_dir, drop_dir),
+        cmocka_unit_test_setup_teardown(a_disk_that_is_too_small_says_so_at_once, make_dir,
+                                        drop_dir),
+        cmocka_unit_test(fills_that_fail_come_less_often),
+        cmocka_unit_test(a_list_that_is_too_large_is_not_taken),
         cmocka_unit_test_setup_teardown(one_that_was_sent_whole_is_not_sent_again, make_dir,
                                         drop_dir),
         cmocka_unit_test(what_a_filled_peer_lacks_is_held),
