@@ -281,9 +281,16 @@ static void fill_failed(struct fg_replication *r, const char *why)
     snprintf(r->fill_error, sizeof(r->fill_error), "%.250s", why);
 }
 
+static void drop_take(struct fg_replication *r)
+{
+    if (r->take.active)
+        fg_replication_keeper_drop(r->keeper);
+    r->take.active = false;
+}
+
 static void break_off(struct fg_replication *r, const char *why)
 {
-    r->take.active = false;
+    drop_take(r);
     fill_failed(r, why);
     snprintf(r->broken, sizeof(r->broken), "%.250s", why);
 }
@@ -359,7 +366,8 @@ static void fill(struct fg_replication *r)
 {
     if (r->filling && r->now.state != FG_PAIR_STATE_FILLING) {
         fill_failed(r, r->lost);
-        r->take.active &= r->take.file != FG_REPLICATION_SNAPSHOT;
+        if (r->take.file == FG_REPLICATION_SNAPSHOT)
+            drop_take(r);
     }
     if (!r->filling || r->take.asked || r->now_ms < r->fill_ms)
         return;
@@ -386,7 +394,7 @@ static const char *take_offer(struct fg_replication *r, const struct fg_replicat
     r->offered[n->file] = n->version;
     r->offered_size[n->file] = n->bytes;
     if (r->take.active && r->take.file == n->file && r->take.version != n->version)
-        r->take.active = false; /* a newer one */
+        drop_take(r); /* there is a newer one */
     return NULL;
 }
 
@@ -409,7 +417,8 @@ static void see_link(struct fg_replication *r)
     }
     close_give(&r->gives[FG_REPLICATION_SNAPSHOT]);
     fill_failed(r, r->lost);
-    r->take.active = r->take.asked = false;
+    drop_take(r);
+    r->take.asked = false;
 }
 
 const char *fg_replication_files_notice(struct fg_replication *r,

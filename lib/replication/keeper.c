@@ -70,6 +70,19 @@ static void name_of(enum fg_replication_file file, uint64_t version,
         snprintf(name, FG_JOURNAL_NAME_SIZE, "%s", names[file]);
 }
 
+static void part_path(const struct fg_replication_keeper *k, char path[FG_REPLICATION_PATH_MAX])
+{
+    snprintf(path, FG_REPLICATION_PATH_MAX, "%s/" FG_JOURNAL_FILL_DIR "/" PART, k->dir);
+}
+
+static void remove_part(const struct fg_replication_keeper *k)
+{
+    char path[FG_REPLICATION_PATH_MAX];
+
+    part_path(k, path);
+    unlink(path);
+}
+
 static void close_file(struct fg_replication_keeper *k)
 {
     if (k->fd >= 0)
@@ -85,8 +98,7 @@ static void give_up(struct fg_replication_keeper *k, const char *what, const cha
 {
     snprintf(k->error, sizeof(k->error), "cannot keep what the leader sends: %s: %.180s", what,
              why);
-    if (k->fill_fd >= 0)
-        unlinkat(k->fill_fd, PART, 0);
+    remove_part(k);
     close_file(k);
     atomic_store_explicit(&k->failed, k->now.number, memory_order_release);
     ring_out(k->wake_fd);
@@ -109,7 +121,7 @@ static bool is_usable(const struct fg_replication_keeper *k, struct fg_error *er
 {
     char path[FG_REPLICATION_PATH_MAX];
 
-    snprintf(path, sizeof(path), "%s/" FG_JOURNAL_FILL_DIR "/" PART, k->dir);
+    part_path(k, path);
     return k->now.file != FG_REPLICATION_SNAPSHOT || !k->hooks->usable ||
            k->hooks->usable(k->hooks->ctx, path, k->now.version, err);
 }
@@ -142,7 +154,9 @@ static void begin(struct fg_replication_keeper *k, const struct slot *s)
     k->at = k->synced = 0;
     atomic_store(&k->written, 0);
     atomic_store(&k->begun, s->number);
-    if (!open_file(k))
+    if (!s->size) /* of none, see fg_replication_keeper_drop */
+        remove_part(k);
+    else if (!open_file(k))
         give_up(k, "room in " FG_JOURNAL_FILL_DIR, strerror(errno));
 }
 
@@ -177,6 +191,7 @@ static void *run(void *keeper)
     struct fg_replication_keeper *k = keeper;
     uint64_t head = 0, count;
 
+    remove_part(k); /* of an earlier process */
     while (!atomic_load_explicit(&k->quit, memory_order_acquire)) {
         if (head == atomic_load_explicit(&k->tail, memory_order_acquire)) {
             if (read(k->bell_fd, &count, sizeof(count)) < 0 && errno != EINTR)
@@ -263,6 +278,11 @@ bool fg_replication_keeper_begin(struct fg_replication_keeper *k, enum fg_replic
     s->size = size;
     give(k);
     return true;
+}
+
+void fg_replication_keeper_drop(struct fg_replication_keeper *k)
+{
+    fg_replication_keeper_begin(k, FG_REPLICATION_SNAPSHOT, 0, 0);
 }
 
 bool fg_replication_keeper_put(struct fg_replication_keeper *k, const uint8_t *bytes, size_t size)

@@ -27,6 +27,8 @@ void fg_replication_keeper_stop(struct fg_replication_keeper *k); /**< NULL is n
 /** A file begins; an earlier one that is not whole is given up. False: it is too far behind. */
 bool fg_replication_keeper_begin(struct fg_replication_keeper *k, enum fg_replication_file file,
                                  uint64_t version, uint64_t size);
+/** The newest file is given up, and removed as soon as the thread comes to it. */
+void fg_replication_keeper_drop(struct fg_replication_keeper *k);
 /** The next bytes, up to FG_REPLICATION_PIECE_MAX. False: it is too far behind. */
 bool fg_replication_keeper_put(struct fg_replication_keeper *k, const uint8_t *bytes, size_t size);
 /** Of the newest file. *written: bytes so far. */

@@ -392,6 +392,44 @@ static void a_list_that_is_too_large_is_not_taken(void **state)
     free(r);
 }
 
+static void wait_until_gone(const char *name)
+{
+    for (int tries = 0; is_there(name); tries++) {
+        assert_true(tries < 60000);
+        fg_clock_sleep_us(1000);
+    }
+}
+
+static void no_part_is_left(void **state)
+{
+    const struct fg_replication_hooks hooks = {.usable = NULL};
+    int wake_fd = eventfd(0, EFD_CLOEXEC);
+    struct fg_replication_keeper *k = fg_replication_keeper_start(dir, wake_fd, &hooks, NULL);
+    uint64_t rung;
+
+    assert_true(k && fg_replication_keeper_begin(k, FG_REPLICATION_SNAPSHOT, 7, 1000) &&
+                fg_replication_keeper_put(k, (const uint8_t *)"some", 4));
+    alarm(60);
+    assert_int_equal(read(wake_fd, &rung, sizeof(rung)), sizeof(rung));
+    alarm(0);
+    assert_true(is_there("fill/part"));
+    fg_replication_keeper_stop(k); /* the process ends in the middle */
+    assert_true(is_there("fill/part"));
+    k = fg_replication_keeper_start(dir, wake_fd, &hooks, NULL);
+    wait_until_gone("fill/part");
+    assert_true(k && fg_replication_keeper_begin(k, FG_REPLICATION_SNAPSHOT, 8, 1000) &&
+                fg_replication_keeper_put(k, (const uint8_t *)"some", 4));
+    alarm(60);
+    assert_int_equal(read(wake_fd, &rung, sizeof(rung)), sizeof(rung));
+    alarm(0);
+    assert_true(is_there("fill/part"));
+    fg_replication_keeper_drop(k);
+    wait_until_gone("fill/part");
+    assert_int_equal(keep(k, wake_fd, 9, "all"), FG_REPLICATION_KEPT);
+    fg_replication_keeper_stop(k);
+    close(wake_fd);
+}
+
 static void ask(struct fg_replication *r, uint64_t version)
 {
     const struct fg_replication_notice get = {.type = FG_REPLICATION_NOTICE_GET,
@@ -497,6 +535,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_snapshot_of_no_use_is_not_kept, make_dir, drop_dir),
         cmocka_unit_test_setup_teardown(a_disk_that_is_too_small_says_so_at_once, make_dir,
                                         drop_dir),
+        cmocka_unit_test_setup_teardown(no_part_is_left, make_dir, drop_dir),
         cmocka_unit_test(fills_that_fail_come_less_often),
         cmocka_unit_test(a_list_that_is_too_large_is_not_taken),
         cmocka_unit_test_setup_teardown(one_that_was_sent_whole_is_not_sent_again, make_dir,
