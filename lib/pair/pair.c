@@ -533,6 +533,7 @@ void fg_pair_view(const struct fg_pair *p, struct fg_pair_view *view)
                                   .linked = p->peer.link && p->peer.hello,
                                   .peer_state = p->peer.state,
                                   .peer_durable = p->shipping ? p->peer_durable : 0,
+                                  .peer_last = p->peer.last,
                                   .last = p->last,
                                   .durable = p->durable,
                                   .skew_ms = p->skew_ms,

@@ -224,6 +224,7 @@ struct fg_pair_view {
     bool linked;                /**< to a peer that has said who it is */
     enum fg_pair_state peer_state;
     uint64_t peer_durable; /**< at the peer that is sent records; 0 = none acknowledged yet */
+    uint64_t peer_last;    /**< linked: of its log, when it connected */
     uint64_t last, durable;
     int64_t skew_ms;  /**< the peer's Unix time minus ours */
     uint64_t drops;   /**< times that a peer was dropped */

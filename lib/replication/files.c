@@ -444,6 +444,10 @@ static void note_peer(struct fg_replication *r)
 
     if (has)
         r->peer_has = has;
+    else if (leads(r) && r->now.linked && r->now.peer_last < r->peer_has)
+        r->peer_has = r->now.peer_last; /* it lost some */
+    else if (r->now.state == FG_PAIR_STATE_FOLLOWING)
+        r->peer_has = r->now.committed; /* this node may lead soon */
     if (r->fill_seq && has > r->fill_seq) {
         r->fill_seq = has;
         r->fill_end_ms = r->now_ms + HOLD_MS;

@@ -727,8 +727,9 @@ static void an_acknowledgement_is_of_one_link(void **state)
     assert_int_equal(rig.view.peer_durable, 12);
     closed();
     connect();
-    peer_says(0, 0, 0);
+    peer_says(0, 4, 0);
     assert_int_equal(rig.view.peer_durable, 0);
+    assert_int_equal(rig.view.peer_last, 4);
     peer_follows(1);
     peer_acks(5);
     assert_int_equal(rig.view.peer_durable, 5);

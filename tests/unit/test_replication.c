@@ -498,6 +498,34 @@ static void what_a_filled_peer_lacks_is_held(void **state)
     free(r);
 }
 
+/* Of a dead leader, and of a peer that comes back with less. */
+static void what_the_peer_has_is_known_after_a_take_over(void **state)
+{
+    struct fg_replication *r = calloc(1, sizeof(*r));
+
+    assert_non_null(r);
+    r->now.state = FG_PAIR_STATE_FOLLOWING;
+    r->now.role = FG_PAIR_ROLE_STANDBY;
+    r->now.committed = 90;
+    fg_replication_files_pass(r);
+    r->now.state = FG_PAIR_STATE_SOLO;
+    r->now.role = FG_PAIR_ROLE_SOLO;
+    r->now.committed = 100;
+    fg_replication_files_pass(r);
+    assert_int_equal(r->peer_has, 90);
+    r->now.linked = true;
+    r->now.peer_last = 95;
+    fg_replication_files_pass(r);
+    assert_int_equal(r->peer_has, 90);
+    r->now.peer_last = 60;
+    fg_replication_files_pass(r);
+    assert_int_equal(r->peer_has, 60);
+    r->now.peer_durable = 70;
+    fg_replication_files_pass(r);
+    assert_int_equal(r->peer_has, 70);
+    free(r);
+}
+
 /* ---- the view -------------------------------------------------------------------------------- */
 
 /* A reader that lost its CPU to a worker must not keep the thread from its heartbeats. */
@@ -541,6 +569,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_was_sent_whole_is_not_sent_again, make_dir,
                                         drop_dir),
         cmocka_unit_test(what_a_filled_peer_lacks_is_held),
+        cmocka_unit_test(what_the_peer_has_is_known_after_a_take_over),
         cmocka_unit_test(a_reader_of_the_view_is_not_waited_for),
     };
 
