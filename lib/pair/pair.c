@@ -366,6 +366,12 @@ void fg_pair_receive(struct fg_pair *p, uint32_t link, const uint8_t *bytes, siz
     settle(p);
 }
 
+void fg_pair_heard(struct fg_pair *p, uint32_t link)
+{
+    if (link && link == p->peer.link)
+        p->peer.heard_ms = p->now_ms;
+}
+
 /* ---- the log --------------------------------------------------------------------------------- */
 
 void fg_pair_began(struct fg_pair *p, uint64_t first)

@@ -246,6 +246,9 @@ uint64_t fg_pair_due_ms(const struct fg_pair *p);
 void fg_pair_connected(struct fg_pair *p, uint32_t link);
 /** One whole message: `size` is what its header says (fg_pair_message_size). */
 void fg_pair_receive(struct fg_pair *p, uint32_t link, const uint8_t *bytes, size_t size);
+/** The peer is alive: something that is not of this protocol came by the link. Messages of it may
+ * wait behind that. */
+void fg_pair_heard(struct fg_pair *p, uint32_t link);
 void fg_pair_closed(struct fg_pair *p, uint32_t link); /**< by the peer, or broken */
 
 /** FG_PAIR_LEAD is done: the epoch begins with sequence `first`, its BATCH record; EPOCH follows.

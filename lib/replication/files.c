@@ -21,6 +21,7 @@
 #define SILENT_MS    10000      /* a leader that promised a file and sends nothing */
 #define ROOM_BYTES   (1u << 20)
 #define WINDOW       ((uint64_t)FG_REPLICATION_WINDOW * FG_REPLICATION_PIECE_MAX)
+#define LIST_WINDOW  (2 * FG_REPLICATION_PIECE_MAX)
 #define AHEAD        (1u << 20) /* read from the disk before it is sent */
 #define HOLD_MS      600000     /* what the peer lacks after a fill stays so long after it moved */
 
@@ -215,15 +216,22 @@ static bool is_wanted(const struct fg_replication *r, unsigned file)
            (file == FG_REPLICATION_SNAPSHOT ? r->filling : follows);
 }
 
+/* A list comes while the leader needs the echo of each heartbeat, which waits behind it. A fill
+ * does not hurry it, and its pieces are signs of life. */
+static uint64_t window_of(enum fg_replication_file file)
+{
+    return file == FG_REPLICATION_SNAPSHOT ? WINDOW : LIST_WINDOW;
+}
+
 static void ask_for_more(struct fg_replication *r)
 {
     struct fg_replication_take *t = &r->take;
-    uint64_t kept = 0, until;
+    uint64_t kept = 0, until, window = window_of(t->file);
 
     if (fg_replication_keeper_progress(r->keeper, &kept) != FG_REPLICATION_KEEPING)
         return;
-    until = kept + WINDOW < t->size ? kept + WINDOW : t->size;
-    if (until < t->until + WINDOW / 4 && !(until == t->size && t->until < until))
+    until = kept + window < t->size ? kept + window : t->size;
+    if (until < t->until + window / 4 && !(until == t->size && t->until < until))
         return;
     t->until = until;
     send_notice(r, &(struct fg_replication_notice){.type = FG_REPLICATION_NOTICE_GET,
@@ -266,6 +274,7 @@ static const char *take_piece(struct fg_replication *r, const struct fg_replicat
         return "a piece came, and there is no room for it";
     t->came += n->bytes;
     t->moved_ms = r->now_ms;
+    fg_pair_heard(r->pair, r->current->link.number);
     return NULL;
 }
 

@@ -736,6 +736,23 @@ static void an_acknowledgement_is_of_one_link(void **state)
     fg_pair_destroy(rig.p);
 }
 
+/* Pieces of a file come, and heartbeats wait behind them. */
+static void what_else_comes_is_a_sign_of_life(void **state)
+{
+    to_following();
+    for (unsigned ms = 0; ms < 3 * fg_pair_timing_usual.suspect_ms; ms += 10) {
+        fg_pair_heard(rig.p, rig.link);
+        pass(10);
+    }
+    assert_int_equal(rig.view.state, FG_PAIR_STATE_FOLLOWING);
+    for (unsigned ms = 0; ms < fg_pair_timing_usual.suspect_ms; ms += 10) {
+        fg_pair_heard(rig.p, rig.link - 1); /* of an earlier one */
+        pass(10);
+    }
+    assert_int_equal(rig.view.state, FG_PAIR_STATE_SEEKING);
+    fg_pair_destroy(rig.p);
+}
+
 static void a_follower_knows_what_is_committed(void **state)
 {
     struct fg_pair_message m = {
@@ -999,6 +1016,7 @@ int main(void)
         cmocka_unit_test(an_old_leader_is_not_followed),
         cmocka_unit_test(watermarks),
         cmocka_unit_test(an_acknowledgement_is_of_one_link),
+        cmocka_unit_test(what_else_comes_is_a_sign_of_life),
         cmocka_unit_test(a_follower_knows_what_is_committed),
         cmocka_unit_test(unknown_outcomes_are_swapped_anew),
         cmocka_unit_test(a_leader_learns_that_it_is_deposed),

@@ -498,6 +498,38 @@ static void what_a_filled_peer_lacks_is_held(void **state)
     free(r);
 }
 
+/* How far the follower lets the leader send before anything is kept. */
+static uint64_t asked_for(enum fg_replication_file file)
+{
+    struct fg_replication *r = calloc(1, sizeof(*r));
+    int wake_fd = eventfd(0, EFD_CLOEXEC);
+    uint64_t until;
+
+    assert_non_null(r);
+    for (unsigned f = 0; f < FG_REPLICATION_FILES; f++)
+        r->gives[f].fd = -1;
+    r->keeper = fg_replication_keeper_start(dir, wake_fd, &r->hooks, NULL);
+    r->current = &r->slots[0];
+    r->current->link.number = r->files_link = 1;
+    r->filling = file == FG_REPLICATION_SNAPSHOT;
+    r->take.asked = true;
+    r->now.state = r->filling ? FG_PAIR_STATE_FILLING : FG_PAIR_STATE_FOLLOWING;
+    r->offered[file] = 5;
+    r->offered_size[file] = 1 << 20;
+    fg_replication_files_pass(r);
+    until = r->take.until;
+    fg_replication_files_free(r);
+    close(wake_fd);
+    free(r);
+    return until;
+}
+
+static void a_list_does_not_delay_heartbeats(void **state)
+{
+    assert_int_equal(asked_for(FG_REPLICATION_BLOCK_LIST), 64 << 10);
+    assert_int_equal(asked_for(FG_REPLICATION_SNAPSHOT), 512 << 10);
+}
+
 /* Of a dead leader, and of a peer that comes back with less. */
 static void what_the_peer_has_is_known_after_a_take_over(void **state)
 {
@@ -569,6 +601,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_was_sent_whole_is_not_sent_again, make_dir,
                                         drop_dir),
         cmocka_unit_test(what_a_filled_peer_lacks_is_held),
+        cmocka_unit_test_setup_teardown(a_list_does_not_delay_heartbeats, make_dir, drop_dir),
         cmocka_unit_test(what_the_peer_has_is_known_after_a_take_over),
         cmocka_unit_test(a_reader_of_the_view_is_not_waited_for),
     };
