@@ -209,6 +209,8 @@ int fg_cmd_pair_join(struct fg_cli *cli, const struct fg_args *args)
 
 static void warn(const json_t *pair)
 {
+    const json_t *fill = json_object_get(pair, "fill");
+
     fprintf(
         stderr,
         "This appliance is %s: %s%s%s.\n"
@@ -218,6 +220,11 @@ static void warn(const json_t *pair)
         "been emptied or the pair has been decided (docs/pair.md).\n",
         text_of(pair, "role"), text_of(pair, "state"), text_of(pair, "reason")[0] ? ": " : "",
         text_of(pair, "reason"), number_of(pair, "durable"));
+    if (fill && number_of(fill, "bytes") == number_of(fill, "of"))
+        fprintf(stderr,
+                "A whole snapshot of the former leader lies here, of record %lld. Restart this\n"
+                "appliance first: it begins with that, and lacks less.\n",
+                number_of(fill, "seq"));
 }
 
 /* By the option, or typed. */

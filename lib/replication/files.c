@@ -498,7 +498,7 @@ void fg_replication_files_show(struct fg_replication *r)
     const struct fg_replication_give *g = &r->gives[FG_REPLICATION_SNAPSHOT];
     const struct fg_replication_take *t = &r->take;
     struct fg_replication_view *v = &r->view_next;
-    uint64_t kept;
+    uint64_t kept, whole;
 
     if (r->current && r->filling && r->fill_error[0])
         memcpy(v->link_error, r->fill_error, sizeof(v->link_error));
@@ -509,6 +509,9 @@ void fg_replication_files_show(struct fg_replication *r)
     } else if (g->size && r->current) {
         v->fill = (struct fg_replication_fill){g->version, g->sent, g->size};
     }
+    if (!v->fill.seq && !leads(r) && r->keeper &&
+        (whole = fg_replication_keeper_whole(r->keeper, &kept)) > 0)
+        v->fill = (struct fg_replication_fill){whole, kept, kept};
     v->peer_has = r->peer_has;
     v->fill_seq = r->fill_seq;
 }

@@ -42,6 +42,7 @@ struct fg_replication_keeper {
     _Atomic uint32_t begun;        /* number of the file that `written` is of */
     _Atomic uint32_t kept, failed; /* number of the newest file that was kept, or could not be */
     char error[256];               /* before `failed` */
+    _Atomic uint64_t whole, whole_bytes; /* of the snapshot that was kept */
     /* the thread's own */
     int log_fd, fill_fd, fd; /* fd: -1 = no file is open */
     struct slot now;         /* how the file began, without bytes */
@@ -180,6 +181,10 @@ static void add(struct fg_replication_keeper *k, const struct slot *s)
         if (!finish(k))
             return;
         close_file(k);
+        if (k->now.file == FG_REPLICATION_SNAPSHOT) {
+            atomic_store(&k->whole_bytes, k->now.size);
+            atomic_store(&k->whole, k->now.version);
+        }
         atomic_store_explicit(&k->kept, k->now.number, memory_order_release);
     }
     atomic_store(&k->written, k->at);
@@ -318,6 +323,14 @@ enum fg_replication_kept fg_replication_keeper_progress(struct fg_replication_ke
 const char *fg_replication_keeper_error(const struct fg_replication_keeper *k)
 {
     return k->error;
+}
+
+uint64_t fg_replication_keeper_whole(struct fg_replication_keeper *k, uint64_t *bytes)
+{
+    uint64_t seq = atomic_load(&k->whole);
+
+    *bytes = atomic_load(&k->whole_bytes);
+    return seq;
 }
 
 void fg_replication_keeper_path(const struct fg_replication_keeper *k,

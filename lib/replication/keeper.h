@@ -36,6 +36,9 @@ enum fg_replication_kept fg_replication_keeper_progress(struct fg_replication_ke
                                                         uint64_t *written);
 /** Why it could not be kept. */
 const char *fg_replication_keeper_error(const struct fg_replication_keeper *k);
+/** Last record of a snapshot that was kept, and its size: the next start of the process begins with
+ * it. 0: none. */
+uint64_t fg_replication_keeper_whole(struct fg_replication_keeper *k, uint64_t *bytes);
 /** Where a file lies that was kept. */
 void fg_replication_keeper_path(const struct fg_replication_keeper *k,
                                 enum fg_replication_file file, uint64_t version,

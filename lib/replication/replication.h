@@ -135,7 +135,8 @@ struct fg_replication_view {
     uint64_t trip_us;     /**< from here to the peer and back, smoothed; of TCP */
     uint64_t peer_passed; /**< of the peer's sinks: keep what is behind. UINT64_MAX: there are none;
                              0: not known */
-    struct fg_replication_fill fill; /**< leader: sent; follower: received */
+    struct fg_replication_fill fill; /**< leader: sent; follower: received, all of it: the next
+                                        start begins with it */
     /** Leader, for retention. peer_has: the peer is known to have these records; 0: not known.
      * fill_seq: the peer is filled, has these records, and is not in step yet; 0: none is. */
     uint64_t peer_has, fill_seq;

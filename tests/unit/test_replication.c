@@ -313,14 +313,21 @@ static void a_snapshot_of_no_use_is_not_kept(void **state)
     const struct fg_replication_hooks hooks = {.usable = usable};
     int wake_fd = eventfd(0, EFD_CLOEXEC);
     struct fg_replication_keeper *k = fg_replication_keeper_start(dir, wake_fd, &hooks, NULL);
+    struct fg_replication *r = calloc(1, sizeof(*r));
 
-    assert_non_null(k);
+    assert_true(k && r);
     assert_int_equal(keep(k, wake_fd, 7, "ugly"), FG_REPLICATION_NOT_KEPT);
     assert_non_null(strstr(fg_replication_keeper_error(k), "bad 7"));
     assert_false(is_there("fill/part") || is_there("fill/00000000000000000007.fgs"));
     assert_int_equal(keep(k, wake_fd, 8, "good"), FG_REPLICATION_KEPT);
     assert_false(is_there("fill/part"));
     assert_true(is_there("fill/00000000000000000008.fgs"));
+    r->keeper = k;
+    pthread_mutex_init(&r->mutex, NULL);
+    assert_true(fg_replication_show(r)); /* `fgctl pair force` says so */
+    assert_true(r->view.fill.seq == 8 && r->view.fill.bytes == 4 && r->view.fill.of == 4);
+    pthread_mutex_destroy(&r->mutex);
+    free(r);
     fg_replication_keeper_stop(k);
     close(wake_fd);
 }
