@@ -27,6 +27,7 @@ struct fg_line {
     uint64_t commit_seq;         /* its record, 0 = the log has none */
     uint64_t renewed, strangers; /* how often, since the last draw; orders that waited before it */
     uint64_t renewed_late;       /* of them, after the opening */
+    uint64_t set_tickets;        /* the largest ticket when the draw was set */
 };
 
 void fg_line_free(struct fg_line *line);

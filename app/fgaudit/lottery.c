@@ -42,6 +42,11 @@ void fg_lottery_commitment(struct fg_story *s, struct fg_item *i, const struct f
         fg_problem(s->problems, FG_PROBLEM_LOTTERY,
                    "record %" PRIu64 ": item %" PRIu64 " has no lottery", r->seq, i->item);
     l = fg_line_made(&i->line);
+    if (!l->commit_seq && l->waiting && l->head <= l->set_tickets)
+        fg_problem(s->problems, FG_PROBLEM_LOTTERY,
+                   "record %" PRIu64 ": a draw of item %" PRIu64
+                   " was set while ticket %" PRIu64 " waited, whose turn was known",
+                   r->seq, i->item, l->head);
     l->renewed += l->commit_seq != 0;
     l->renewed_late += l->commit_seq != 0 && r->time_ms >= i->opens_ms;
     l->strangers = l->waiting;

@@ -118,6 +118,8 @@ static void line_set(const struct fg_story *s, const struct fg_journal_record *r
 
     if (!i)
         return;
+    if (i->line && r->line_flags & ~i->line_flags & FG_JOURNAL_LINE_LOTTERY)
+        i->line->set_tickets = i->line->tickets;
     i->line_max = r->line_max;
     i->claim_ms = r->claim_ms;
     i->wait_ttl_ms = r->wait_ttl_ms;

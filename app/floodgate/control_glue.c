@@ -201,6 +201,9 @@ static bool check_lottery(struct fg_daemon *d, const struct fg_control_item *ite
         return true;
     if (!item->waitlist)
         return fg_fail(err, "lottery: the item has no waiting list, see waitlist");
+    if (known->waiting) /* their order is known, and a draw would change it */
+        return fg_fail(err, "lottery: %llu users wait already; a draw is set before the first comes",
+                       (unsigned long long)known->waiting);
     return item->opens_ms > fg_clock_now_ms(&d->clock) ||
            fg_fail(err, "lottery: the item is open already; a draw is held at the opening");
 }

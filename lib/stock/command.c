@@ -50,7 +50,8 @@ static void line_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_
                                   .wait_ttl_ms = c->wait_ttl_ms,
                                   .line_flags = c->line_flags};
 
-    if (now_ms >= s->items[c->index].opens_ms) /* too late; a draw that is to come stays */
+    if (now_ms >= s->items[c->index].opens_ms || s->banks[c->index].line)
+        /* too late; a draw that is to come stays */
         r.line_flags &= ~FG_JOURNAL_LINE_LOTTERY;
     fg_stock_push_record(s, &r, now_ms);
     fg_stock_defer_command(s, c->item, c->ticket, c->index, 0);

@@ -209,6 +209,15 @@ def test_draws_are_held_again(lab):
     fails(lab, draw() + [f'drawn 1 4 {SEED.hex()} 0 4000 8'], 'lottery', 'has no lottery', count=2)
 
 
+def test_draws_are_not_repeated(lab):
+    """a draw that was set while users waited is found; one that a restart committed to anew, and one after the line was empty, are none"""
+    drawn, again = draw(), ['line 1 100 5000 30000 2', 'commit']
+    commitment, turns = drawn[4], [u - 100 for u in drawn_by(SEED, [102, 103, 104, 105])]
+    fails(lab, drawn + again + [commitment, 'commit'], 'lottery', 'was set while ticket 5 waited')
+    passes(lab, drawn[:-2] + again + [commitment] + drawn[-2:])
+    passes(lab, drawn + [left(n, time=9000 + n) for n in turns] + ['commit'] + again + [commitment, waiting(6, 9), 'commit'])
+
+
 def test_offers_follow_the_tickets(lab):
     """two workers may write two turns in another order, and a crash lose one: nobody is passed over twice"""
     passes(lab, LINE + [offered(3, time=3000), offered(2, time=3001)])

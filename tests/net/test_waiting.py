@@ -343,6 +343,8 @@ def test_draw(lab):
     s.give_back(order[0])
     s.becomes(order[3], 'RESERVED')
     assert s.gate.get(f'/v1/items/{ITEM}')['lottery'] is False
+    status, answer = s.gate.api('PATCH', f'/v1/items/{ITEM}', {'opens': int(time.time() * 1000) + 3600000, 'lottery': True})
+    assert status == 409 and 'users wait already' in answer['error']['message'], answer
     s.gate.kill()
     s.gate.settings['workers.count'] = 2
     s.gate.write_config()

@@ -571,6 +571,29 @@ static void a_draw_gives_the_tickets(void **state)
     assert_int_equal(state_of(drawn_user(5, 2)), FG_PACKET_STATUS_RESERVED);
 }
 
+/* Else whoever may set items could draw until the order suits. */
+static void who_waits_is_not_drawn_again(void **state)
+{
+    begin_draw(0, 90, 100);
+    for (uint64_t user = 1; user <= 3; user++)
+        assert_int_equal(wait_for(user), FG_PACKET_STATUS_WAITING);
+    set_line(90, FG_JOURNAL_LINE_LOTTERY); /* it is to come, and stays */
+    now += 5000;
+    run();
+    run();
+    assert_int_equal(drawn.user, 3);
+    set_item((struct fg_stock_command){.opens_ms = now + 5000});
+    set_line(90, FG_JOURNAL_LINE_LOTTERY);
+    assert_int_equal(fg_ledger_item(ledger, ITEM)->line_flags, 0);
+    for (uint64_t user = 1; user <= 3; user++)
+        give_back(user);
+    run();
+    add(3); /* the entries of who left go at their turn */
+    run();
+    set_line(90, FG_JOURNAL_LINE_LOTTERY);
+    assert_int_equal(fg_ledger_item(ledger, ITEM)->line_flags, FG_JOURNAL_LINE_LOTTERY);
+}
+
 /* A commitment has to be in the log before anybody enters. */
 static void nobody_enters_before_the_commitment(void **state)
 {
@@ -677,6 +700,7 @@ int main(void)
         T(without_memory_for_it_there_is_no_line),
         T(many_wait),
         T(a_draw_gives_the_tickets),
+        T(who_waits_is_not_drawn_again),
         T(nobody_enters_before_the_commitment),
         T(a_restart_before_the_draw_renews_the_commitment),
         T(arrival_makes_no_difference),
