@@ -102,7 +102,7 @@ static bool put_item(struct writer *w, const struct fg_ledger_item *i)
 
 static bool has_line(const struct fg_ledger_item *i)
 {
-    return i->line_max || i->tickets || i->line_flags;
+    return i->line_max || i->claim_ms || i->wait_ttl_ms || i->tickets || i->line_flags;
 }
 
 static bool put_line(struct writer *w, const struct fg_ledger_item *i)

@@ -147,6 +147,10 @@ static void a_waiting_list_comes_back(void **state)
     set.wait_ttl_ms = 3;
     set.line_flags = FG_JOURNAL_LINE_ONE_UNIT;
     give(l, set);
+    give(l, (struct fg_journal_record){
+                .type = FG_JOURNAL_RECORD_LINE_SET, .item = 1, .claim_ms = 4}); /* without length */
+    give(l, (struct fg_journal_record){
+                .type = FG_JOURNAL_RECORD_LINE_SET, .item = 2, .wait_ttl_ms = 4});
     for (uint64_t user = 901; user <= 904; user++)
         give(l, order_of(FG_JOURNAL_RECORD_WAITING, user == 904 ? 7 : 3, user, 2));
     give(l, order_of(FG_JOURNAL_RECORD_OFFERED, 3, 901, 2));
