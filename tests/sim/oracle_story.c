@@ -582,13 +582,15 @@ void oracle_pushed(struct oracle *o, struct world *w, unsigned worker, struct to
 
 void oracle_applied(struct oracle *o, unsigned worker, const struct fg_stock_command *c)
 {
-    struct settings *s = &oracle_item(o, c->item)->in_force[worker];
+    struct oracle_item *item = oracle_item(o, c->item);
+    struct settings *s = &item->in_force[worker];
 
     if (c->type == FG_STOCK_LINE_APPLY) {
         s->line_max = c->line_max;
         s->claim_ms = c->claim_ms;
         s->ttl_ms = c->wait_ttl_ms;
-        s->line_flags = c->line_flags;
+        s->line_flags = (c->line_flags & ~FG_JOURNAL_LINE_LOTTERY) |
+                        (item->lottery ? FG_JOURNAL_LINE_LOTTERY : 0); /* it cannot be called off */
         return;
     }
     s->live = true;
