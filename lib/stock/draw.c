@@ -145,11 +145,18 @@ static void begin(struct fg_stock *s, uint32_t index)
     fg_stock_draw_close(s, index);
 }
 
+/* Some of the line were told to leave, and take no part. */
+static bool is_clearing(const struct fg_stock *s, const struct line *l)
+{
+    return l->head != NIL && s->line_entries[l->head].ticket <= l->cleared;
+}
+
 void fg_stock_draw_check(struct fg_stock *s, uint64_t now_ms)
 {
     for (uint32_t i = s->draw_head; i != NIL; i = s->lines[i].draw_next)
         if (s->lines[i].draw == DRAW_ARMED && s->lines[i].draw_send == 0 && s->items[i].live &&
-            now_ms >= s->items[i].opens_ms && s->mode == FG_STOCK_RUNNING)
+            now_ms >= s->items[i].opens_ms && s->mode == FG_STOCK_RUNNING &&
+            !is_clearing(s, &s->lines[i]))
             begin(s, i);
 }
 

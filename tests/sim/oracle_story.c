@@ -319,6 +319,7 @@ void oracle_draw(struct oracle *o, const struct fg_journal_record *r, bool writt
         if (x->item != r->item || (written ? x->written : x->now) != FG_LEDGER_ORDER_WAITING)
             continue;
         FG_ASSERT(written || x->written == FG_LEDGER_ORDER_WAITING);
+        FG_ASSERT(written || x->ticket > item->cleared);
         add_hash(sum, x->user);
         entries[n++].order = x;
     }

@@ -594,6 +594,23 @@ static void who_waits_is_not_drawn_again(void **state)
     assert_int_equal(fg_ledger_item(ledger, ITEM)->line_flags, FG_JOURNAL_LINE_LOTTERY);
 }
 
+static void who_was_cleared_takes_no_part(void **state)
+{
+    begin_draw(1, 90, 100);
+    for (uint64_t user = 1; user <= 70; user++) /* more than leave in one loop */
+        assert_int_equal(wait_for(user), FG_PACKET_STATUS_WAITING);
+    now += 5000;
+    assert_int_equal(command(FG_STOCK_LINE_CLEAR, (struct fg_stock_command){0}),
+                     FG_STOCK_OUTCOME_DONE);
+    run();
+    run();
+    assert_int_equal(drawn.type, FG_JOURNAL_RECORD_DRAWN);
+    assert_int_equal(drawn.user, 0);
+    assert_int_equal(state_of(1), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(state_of(70), FG_PACKET_STATUS_CANCELLED);
+    assert_int_equal(wait_for(71), FG_PACKET_STATUS_RESERVED);
+}
+
 /* A commitment has to be in the log before anybody enters. */
 static void nobody_enters_before_the_commitment(void **state)
 {
@@ -701,6 +718,7 @@ int main(void)
         T(many_wait),
         T(a_draw_gives_the_tickets),
         T(who_waits_is_not_drawn_again),
+        T(who_was_cleared_takes_no_part),
         T(nobody_enters_before_the_commitment),
         T(a_restart_before_the_draw_renews_the_commitment),
         T(arrival_makes_no_difference),
