@@ -46,7 +46,8 @@ static enum fg_control_result outcome(enum fg_worker_mail mail,
         fg_fail(err, "no room for more; nothing was changed");
         return FG_CONTROL_CONFLICT;
     case FG_STOCK_OUTCOME_BUSY:
-        fg_fail(err, "a queue or the log is full; nothing was changed, try again");
+        fg_fail(err, "a queue or the log is full, or a draw is under way; nothing was changed, try "
+                     "again");
         return FG_CONTROL_UNAVAILABLE;
     case FG_STOCK_OUTCOME_UNAVAILABLE:
         break;
@@ -202,7 +203,8 @@ static bool check_lottery(struct fg_daemon *d, const struct fg_control_item *ite
     if (!item->waitlist)
         return fg_fail(err, "lottery: the item has no waiting list, see waitlist");
     if (known->waiting) /* their order is known, and a draw would change it */
-        return fg_fail(err, "lottery: %llu users wait already; a draw is set before the first comes",
+        return fg_fail(err,
+                       "lottery: %llu users wait already; a draw is set before the first comes",
                        (unsigned long long)known->waiting);
     return item->opens_ms > fg_clock_now_ms(&d->clock) ||
            fg_fail(err, "lottery: the item is open already; a draw is held at the opening");

@@ -19,6 +19,12 @@ static void item_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_
                                   .order_max = c->order_max,
                                   .flags = c->flags};
 
+    if (fg_stock_is_drawing(s, c->index)) { /* its record must not come behind a later opening */
+        fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_BUSY, 0);
+        return;
+    }
+    if (s->config.limits.waiting_max)
+        s->lines[c->index].opens_ms = c->opens_ms;
     fg_stock_item_define(s, c->index, c->item);
     fg_stock_push_record(s, &r, now_ms);
     fg_stock_defer_command(s, c->item, c->ticket, c->index, 0);

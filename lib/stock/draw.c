@@ -155,8 +155,8 @@ void fg_stock_draw_check(struct fg_stock *s, uint64_t now_ms)
 {
     for (uint32_t i = s->draw_head; i != NIL; i = s->lines[i].draw_next)
         if (s->lines[i].draw == DRAW_ARMED && s->lines[i].draw_send == 0 && s->items[i].live &&
-            now_ms >= s->items[i].opens_ms && s->mode == FG_STOCK_RUNNING &&
-            !is_clearing(s, &s->lines[i]))
+            now_ms >= s->items[i].opens_ms && now_ms >= s->lines[i].opens_ms &&
+            s->mode == FG_STOCK_RUNNING && !is_clearing(s, &s->lines[i]))
             begin(s, i);
 }
 

@@ -233,6 +233,7 @@ struct line {
     uint32_t cleared;             /* up to this ticket all leave at their turn, which is now */
     bool call_sent;               /* to the head */
     uint64_t serving_send;        /* workers that have to be told which ticket comes next */
+    uint64_t opens_ms;            /* of the item, as last recorded: it may not be in force yet */
     bool lottery;                 /* by the log a draw is to come */
     uint8_t draw;                 /* enum draw_phase */
     uint8_t seed[16], key[16];

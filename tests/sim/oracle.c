@@ -382,7 +382,7 @@ void oracle_restarted(struct oracle *o, struct world *w)
         struct oracle_item *item = &o->items[i];
 
         item->lottery = item->recorded.line_flags & FG_JOURNAL_LINE_LOTTERY;
-        item->sealed = item->opened = false;
+        item->sealed = false;
 
         item->now = item->written;
         item->cleared = 0;

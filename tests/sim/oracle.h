@@ -68,7 +68,6 @@ struct oracle_item {
     uint64_t releasing;
     uint64_t serving; /* ticket that comes next */
     bool lottery;     /* a draw is to come, by the records pushed */
-    bool opened;      /* the item was open since, so the draw may be under way */
     bool sealed;      /* and what may be told: the log has a commitment of this life */
     uint8_t commitment[32], written_commitment[32];
     uint64_t cleared; /* up to this ticket all were told to leave, in this life */

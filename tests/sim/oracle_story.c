@@ -312,6 +312,7 @@ void oracle_draw(struct oracle *o, const struct fg_journal_record *r, bool writt
     uint64_t n = 0;
 
     SHA256(r->order_id, 16, hash);
+    FG_ASSERT(!written || item->recorded.opens_ms <= r->time_ms);
     FG_ASSERT(memcmp(hash, written ? item->written_commitment : item->commitment, 32) == 0);
     for (uint32_t i = 0; i < o->orders_len; i++) {
         struct oracle_order *x = &o->orders[i];
@@ -547,8 +548,6 @@ static void push_record(struct oracle *o, struct world *w, unsigned worker,
         return;
     case FG_JOURNAL_RECORD_DRAWN:
         FG_ASSERT(oracle_item(o, r->item)->lottery && worker == fg_user_owner(r->item, w->workers));
-        FG_ASSERT(oracle_item(o, r->item)->opened ||
-                  oracle_item(o, r->item)->in_force[worker].opens_ms <= w->now_ms);
         oracle_draw(o, r, false);
         oracle_item(o, r->item)->in_force[worker].line_flags &= ~FG_JOURNAL_LINE_LOTTERY;
         return;
@@ -668,9 +667,6 @@ void oracle_polled(struct oracle *o, struct world *w, unsigned worker)
         struct oracle_item *item = &o->items[i];
         unsigned home = fg_user_owner(item->item, w->workers);
 
-        item->opened =
-            item->lottery &&
-            (item->opened || (worker == home && item->in_force[home].opens_ms <= w->now_ms));
         for (unsigned k = 0; k < w->workers; k++) {
             if (item->stage[k] == 1 && worker == home && room_between(w, home, k)) {
                 item->stage[k] = k == home ? 4 : 2;
@@ -711,8 +707,9 @@ static void check_line(struct oracle *o, struct world *w, const struct oracle_it
         head = !head || x->ticket < head->ticket ? x : head;
     }
     if (item->lottery && in_force->line_flags & FG_JOURNAL_LINE_LOTTERY && !w->stopping) {
-        /* it has to be, as soon as the item is open */
-        FG_ASSERT(!in_force->live || in_force->opens_ms > w->now_ms);
+        /* it has to be, as soon as the item is open, by the log too */
+        FG_ASSERT(!in_force->live || in_force->opens_ms > w->now_ms ||
+                  item->recorded.opens_ms > w->now_ms);
         return;
     }
     if (item->kept == 0 || w->stopping || item->in_force[home].flags & FG_JOURNAL_ITEM_PAUSED)

@@ -611,6 +611,32 @@ static void who_was_cleared_takes_no_part(void **state)
     assert_int_equal(wait_for(71), FG_PACKET_STATUS_RESERVED);
 }
 
+static void a_draw_is_not_before_the_recorded_opening(void **state)
+{
+    struct fg_stock_command later = {.opens_ms = now + 6000, .hold_ms = HOLD, .order_max = 5};
+    struct fg_stock_answer a[8];
+
+    begin_draw(1, 90, 100);
+    assert_int_equal(wait_for(1), FG_PACKET_STATUS_WAITING);
+    now += 5000;
+    assert_int_equal(command(FG_STOCK_ITEM_SET, later), FG_STOCK_OUTCOME_DONE);
+    run();
+    assert_int_equal(drawn.type, 0); /* though that is not in force */
+    assert_int_equal(command(FG_STOCK_ITEM_APPLY, later), FG_STOCK_OUTCOME_DONE);
+    now += 999;
+    run();
+    assert_int_equal(drawn.type, 0);
+    now += 1;
+    for (int i = 0; i < 9; i++) /* it is written, and not durable */
+        fg_stock_poll(stock, now, a, 8);
+    assert_int_equal(fg_ring_count(journal), 1);
+    later.opens_ms += 1000;
+    assert_int_equal(command(FG_STOCK_ITEM_SET, later), FG_STOCK_OUTCOME_BUSY);
+    run();
+    assert_int_equal(drawn.user, 1);
+    assert_int_equal(command(FG_STOCK_ITEM_SET, later), FG_STOCK_OUTCOME_DONE);
+}
+
 /* A commitment has to be in the log before anybody enters. */
 static void nobody_enters_before_the_commitment(void **state)
 {
@@ -719,6 +745,7 @@ int main(void)
         T(a_draw_gives_the_tickets),
         T(who_waits_is_not_drawn_again),
         T(who_was_cleared_takes_no_part),
+        T(a_draw_is_not_before_the_recorded_opening),
         T(nobody_enters_before_the_commitment),
         T(a_restart_before_the_draw_renews_the_commitment),
         T(arrival_makes_no_difference),
