@@ -232,6 +232,12 @@ static bool send_refusal(struct fg_stock *s, uint32_t index, const struct bank_e
     return fg_ring_push(s->config.to[e->worker], &m);
 }
 
+/* Whoever enters for a draw joins the line, though there are units. */
+static bool enters(const struct fg_stock *s, uint32_t index, const struct bank_entry *e)
+{
+    return e->wait && s->lines[index].entry;
+}
+
 static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *e)
 {
     bool removal_of_kept = e->worker == TO_COMMAND && s->banks[index].line;
@@ -239,6 +245,10 @@ static bool refuse(struct fg_stock *s, uint32_t index, const struct bank_entry *
     enum fg_packet_status status = left ? FG_PACKET_STATUS_INSUFFICIENT : FG_PACKET_STATUS_SOLD_OUT;
     bool busy = false;
 
+    if (fg_unlikely(enters(s, index, e))) { /* no unit is for sale yet */
+        left = 0;
+        status = FG_PACKET_STATUS_SOLD_OUT;
+    }
     if (fg_unlikely(s->config.limits.fleet)) {
         status = fg_stock_fleet_refusal(s, index, &left);
         busy = status == FG_PACKET_STATUS_BUSY || status == FG_PACKET_STATUS_UNAVAILABLE;
@@ -358,12 +368,6 @@ static bool waits_for_fleet(struct fg_stock *s, uint32_t index)
         return false;
     s->fleets[index].waits = fg_stock_fleet_refusal(s, index, &left) == FG_PACKET_STATUS_NONE;
     return s->fleets[index].waits;
-}
-
-/* Whoever enters for a draw joins the line, though there are units. */
-static bool enters(const struct fg_stock *s, uint32_t index, const struct bank_entry *e)
-{
-    return e->wait && s->lines[index].entry;
 }
 
 /* One step with the oldest request; false when it must wait: for recalled units, a ring, or the

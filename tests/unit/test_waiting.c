@@ -49,7 +49,7 @@ static unsigned command(enum fg_stock_command_type type, struct fg_stock_command
 {
     c.type = (uint8_t)type;
     if (type != FG_STOCK_USER_SET)
-        c.item = ITEM;
+        c.item = ITEM + c.index;
     polled = 0;
     assert_true(fg_stock_command(stock, now, &c));
     run();
@@ -512,6 +512,32 @@ static void begin_draw(uint32_t units, uint32_t waiting_max, uint32_t orders_max
     add(units);
 }
 
+/* Another item, without units and open, with a line. */
+static void open_other(uint32_t index)
+{
+    struct fg_stock_command c = {
+        .index = index, .line_max = 9, .claim_ms = CLAIM, .wait_ttl_ms = TTL};
+
+    set_item((struct fg_stock_command){.index = index});
+    assert_int_equal(command(FG_STOCK_LINE_SET, c), FG_STOCK_OUTCOME_DONE);
+    assert_int_equal(command(FG_STOCK_LINE_APPLY, c), FG_STOCK_OUTCOME_DONE);
+}
+
+static unsigned wait_at(uint32_t index, uint64_t user, uint8_t id)
+{
+    struct fg_stock_request r = {.op = FG_PACKET_OP_WAIT, .user = user, .order_id = {id}};
+    struct fg_stock_answer a;
+
+    r.item = ITEM + index;
+    r.quantity = 1;
+    polled = 0;
+    if (fg_stock_request(stock, now, &r, 1, &a) == FG_STOCK_ANSWERED)
+        return a.status;
+    run();
+    assert_int_equal(polled, 1);
+    return last.status;
+}
+
 /* Of those who waited, by the record of the draw alone; users are 1 to n. */
 static uint64_t drawn_user(uint64_t n, uint64_t nth)
 {
@@ -592,6 +618,20 @@ static void who_waits_is_not_drawn_again(void **state)
     run();
     set_line(90, FG_JOURNAL_LINE_LOTTERY);
     assert_int_equal(fg_ledger_item(ledger, ITEM)->line_flags, FG_JOURNAL_LINE_LOTTERY);
+}
+
+static void a_full_line_before_the_draw_is_sold_out(void **state)
+{
+    begin_draw(2, 1, 100);
+    open_other(1);
+    assert_int_equal(wait_at(1, 9, 9), FG_PACKET_STATUS_WAITING); /* the place of all lines */
+    assert_int_equal(wait_for(1), FG_PACKET_STATUS_SOLD_OUT);     /* though there are units */
+    assert_int_equal(last.left, 0);
+    assert_int_equal(ask(FG_PACKET_OP_CANCEL, 9, 9, 0), FG_PACKET_STATUS_CANCELLED);
+    now += 5000;
+    run();
+    run();
+    assert_int_equal(ask(FG_PACKET_OP_RESERVE, 4, 1, 1), FG_PACKET_STATUS_RESERVED);
 }
 
 static void who_was_cleared_takes_no_part(void **state)
@@ -746,6 +786,7 @@ int main(void)
         T(who_waits_is_not_drawn_again),
         T(who_was_cleared_takes_no_part),
         T(a_draw_is_not_before_the_recorded_opening),
+        T(a_full_line_before_the_draw_is_sold_out),
         T(nobody_enters_before_the_commitment),
         T(a_restart_before_the_draw_renews_the_commitment),
         T(arrival_makes_no_difference),
