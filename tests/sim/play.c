@@ -119,11 +119,12 @@ static void loop_all(struct sim *s)
 
 void sim_settle(struct sim *s)
 {
-    for (unsigned loops = 0; loops < SETTLE_LOOPS; loops++) {
+    bool quiet = false, before = false; /* an armed draw begins in the loop behind a quiet one */
+
+    for (unsigned loops = 0; loops < SETTLE_LOOPS && !(loops > 5 && quiet && before); loops++) {
         loop_all(s);
-        if (loops > 4 && world_quiet(&s->w) && s->w.tokens_out == 0 &&
-            s->w.committed_len == s->w.log_len)
-            break;
+        before = quiet;
+        quiet = world_quiet(&s->w) && s->w.tokens_out == 0 && s->w.committed_len == s->w.log_len;
     }
     FG_ASSERT(world_quiet(&s->w));
     oracle_settled(&s->o, &s->w);
