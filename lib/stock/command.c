@@ -25,6 +25,7 @@ static void item_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_
     }
     if (s->config.limits.waiting_max)
         s->lines[c->index].opens_ms = c->opens_ms;
+    s->draw_due_ms = 0;
     fg_stock_item_define(s, c->index, c->item);
     fg_stock_push_record(s, &r, now_ms);
     fg_stock_defer_command(s, c->item, c->ticket, c->index, 0);
@@ -42,6 +43,7 @@ static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
     item->order_max = c->order_max;
     item->flags = c->flags;
     item->live = 1;
+    s->draw_due_ms = 0;
     if (s->banks[c->index].line) /* it may have been paused */
         mark_dirty(s, c->index);
     fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_DONE, 0);

@@ -153,11 +153,22 @@ static bool is_clearing(const struct fg_stock *s, const struct line *l)
 
 void fg_stock_draw_check(struct fg_stock *s, uint64_t now_ms)
 {
-    for (uint32_t i = s->draw_head; i != NIL; i = s->lines[i].draw_next)
-        if (s->lines[i].draw == DRAW_ARMED && s->lines[i].draw_send == 0 && s->items[i].live &&
-            now_ms >= s->items[i].opens_ms && now_ms >= s->lines[i].opens_ms &&
-            s->mode == FG_STOCK_RUNNING && !is_clearing(s, &s->lines[i]))
+    uint64_t due_ms = UINT64_MAX;
+
+    if (now_ms < s->draw_due_ms || s->mode != FG_STOCK_RUNNING)
+        return;
+    for (uint32_t i = s->draw_head; i != NIL; i = s->lines[i].draw_next) {
+        const struct line *l = &s->lines[i];
+        uint64_t at_ms = l->opens_ms > s->items[i].opens_ms ? l->opens_ms : s->items[i].opens_ms;
+
+        if (l->draw != DRAW_ARMED || !s->items[i].live)
+            continue;
+        if (now_ms >= at_ms && l->draw_send == 0 && !is_clearing(s, l))
             begin(s, i);
+        else if (at_ms < due_ms)
+            due_ms = at_ms;
+    }
+    s->draw_due_ms = due_ms;
 }
 
 void fg_stock_draw_entry(struct fg_stock *s, uint32_t index, uint32_t order, uint16_t units,
@@ -225,6 +236,7 @@ static bool arm(struct fg_stock *s, uint32_t index)
     if (s->committed < l->draw_seq)
         return s->mode == FG_STOCK_FAILED;
     l->draw = DRAW_ARMED;
+    s->draw_due_ms = 0;
     l->draw_send = all_others(s);
     l->undrawn = l->entry = true;
     return false;

@@ -332,7 +332,8 @@ struct fg_stock {
     struct line_entry *line_entries;
     uint32_t line_free, called_head;
     uint32_t *draw_buckets, draw_bits, draw_head, ranking; /* of one draw at a time: `ranking` */
-    uint64_t start_ms;                                     /* of the first loop */
+    uint64_t draw_due_ms; /* no draw begins before; 0 = to be found out */
+    uint64_t start_ms;    /* of the first loop */
     struct fg_histogram waited;
 
     struct fleet_item *fleets; /* of each item; without a fleet none is ever used */

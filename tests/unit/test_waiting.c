@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -677,6 +678,70 @@ static void a_draw_is_not_before_the_recorded_opening(void **state)
     assert_int_equal(command(FG_STOCK_ITEM_SET, later), FG_STOCK_OUTCOME_DONE);
 }
 
+static double polls_s(unsigned polls)
+{
+    struct fg_stock_answer a[8];
+    struct timespec t[2];
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t[0]);
+    for (unsigned i = 0; i < polls; i++)
+        assert_int_equal(fg_stock_poll(stock, now, a, 8), 0);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t[1]);
+    return (double)(t[1].tv_sec - t[0].tv_sec) + (double)(t[1].tv_nsec - t[0].tv_nsec) / 1e9;
+}
+
+/* A draw that is to come, of an item without units. */
+static void set_draw(uint32_t index, uint64_t opens_ms)
+{
+    struct fg_stock_command c = {.index = index, .line_max = 9};
+
+    c.claim_ms = CLAIM;
+    c.wait_ttl_ms = TTL;
+    c.line_flags = FG_JOURNAL_LINE_LOTTERY;
+    set_item((struct fg_stock_command){.index = index, .opens_ms = opens_ms});
+    assert_int_equal(command(FG_STOCK_LINE_SET, c), FG_STOCK_OUTCOME_DONE);
+    assert_int_equal(command(FG_STOCK_LINE_APPLY, c), FG_STOCK_OUTCOME_DONE);
+    run();
+}
+
+/* A loop looks at none of them before the first one opens: with each of 20,000 it would take a
+ * thousand times as long. */
+static void draws_to_come_cost_nothing(void **state)
+{
+    enum { ITEMS = 20000, POLLS = 2000 };
+    struct fg_stock_limits limits = {.items_max = ITEMS,
+                                     .orders_max = 100,
+                                     .users_max = 100,
+                                     .parked_max = 4,
+                                     .deferred_max = 16,
+                                     .waiting_max = 90};
+    double before;
+
+    end();
+    fg_ledger_destroy(ledger);
+    ledger = fg_ledger_create();
+    memset(&drawn, 0, sizeof(drawn));
+    make_with(limits, 64);
+    run();
+    before = polls_s(POLLS);
+    for (uint32_t i = 0; i < ITEMS; i++)
+        set_draw(i, now + 9000);
+    assert_true(polls_s(POLLS) < 20 * before + 0.001);
+    set_item((struct fg_stock_command){.index = 5, .opens_ms = now + 1000}); /* earlier */
+    now += 999;
+    run();
+    assert_int_equal(drawn.type, 0);
+    now += 1;
+    run();
+    assert_int_equal(drawn.item, ITEM + 5);
+    set_draw(5, now + 500); /* and one that is new */
+    now += 500;
+    memset(&drawn, 0, sizeof(drawn));
+    run();
+    run();
+    assert_int_equal(drawn.item, ITEM + 5);
+}
+
 /* A commitment has to be in the log before anybody enters. */
 static void nobody_enters_before_the_commitment(void **state)
 {
@@ -787,6 +852,7 @@ int main(void)
         T(who_was_cleared_takes_no_part),
         T(a_draw_is_not_before_the_recorded_opening),
         T(a_full_line_before_the_draw_is_sold_out),
+        T(draws_to_come_cost_nothing),
         T(nobody_enters_before_the_commitment),
         T(a_restart_before_the_draw_renews_the_commitment),
         T(arrival_makes_no_difference),
