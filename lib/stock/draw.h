@@ -15,9 +15,7 @@
 /* A power of two: about one for each 16 entries. */
 static inline uint64_t fg_stock_draw_buckets(const struct fg_stock_limits *l)
 {
-    uint32_t n = l->waiting_max ? fg_stock_table_buckets(l->waiting_max / 16) : 1;
-
-    return n < 65536 ? n : 65536;
+    return l->waiting_max ? fg_stock_table_buckets(l->waiting_max / 16) : 1;
 }
 
 /* ---- at each worker */

@@ -409,6 +409,9 @@ static void without_memory_for_it_there_is_no_line(void **state)
     some = none;
     some.waiting_max = 1000000;
     assert_in_range(fg_stock_memory(&some, 1) - fg_stock_memory(&none, 1), 28000000, 32000000);
+    some.waiting_max = FG_STOCK_WAITING_MAX; /* with a bucket of the draw for 16, or few less */
+    assert_true(fg_stock_memory(&some, 1) - fg_stock_memory(&none, 1) >=
+                FG_STOCK_WAITING_MAX * 28ull + FG_STOCK_WAITING_MAX / 16 * 4ull);
     end();
     make(0);
     set_item((struct fg_stock_command){0});
