@@ -3,8 +3,7 @@
 
 #include "ledger/draw.h"
 
-#define STEP_ORDERS  4096 /* looked at in one loop */
-#define STEP_ENTRIES 1024 /* ranked, collected or told in one loop */
+#define STEP_ENTRIES 1024 /* of an item ranked, collected or told in one loop */
 
 static uint64_t all_others(const struct fg_stock *s)
 {
@@ -73,7 +72,7 @@ bool fg_stock_draw_send_entries(struct fg_stock *s, uint32_t index)
         return true;
     if (!is_closed(s, l))
         return false;
-    for (unsigned n = 0; n < STEP_ORDERS && l->entry_at < s->order_used; n++, l->entry_at++) {
+    for (; s->scan_left && l->entry_at < s->order_used; s->scan_left--, l->entry_at++) {
         const struct order *o = &s->orders[l->entry_at];
 
         if (o->item == index && o->state == FG_LEDGER_ORDER_WAITING &&

@@ -20,6 +20,8 @@ static inline uint64_t fg_stock_draw_buckets(const struct fg_stock_limits *l)
 
 /* ---- at each worker */
 
+#define FG_STOCK_DRAW_SCAN 4096 /* orders looked at in one loop, for all items together */
+
 /* The item opens: its entries are to be sent. */
 void fg_stock_draw_close(struct fg_stock *s, uint32_t index);
 

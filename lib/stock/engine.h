@@ -333,6 +333,7 @@ struct fg_stock {
     uint32_t line_free, called_head;
     uint32_t *draw_buckets, draw_bits, draw_head, ranking; /* of one draw at a time: `ranking` */
     uint64_t draw_due_ms; /* no draw begins before; 0 = to be found out */
+    uint32_t scan_left;   /* orders that may be looked at for entries in this loop */
     uint64_t start_ms;    /* of the first loop */
     struct fg_histogram waited;
 

@@ -192,6 +192,7 @@ unsigned fg_stock_poll(struct fg_stock *s, uint64_t now_ms, struct fg_stock_answ
         s->start_ms = now_ms;
     if (fg_unlikely(s->draw_head != NIL))
         fg_stock_draw_check(s, now_ms);
+    s->scan_left = FG_STOCK_DRAW_SCAN;
     work_on_dirty(s, now_ms); /* may call orders of this worker */
     if (fg_unlikely(s->called_head != NIL))
         fg_stock_line_check_called(s, now_ms);

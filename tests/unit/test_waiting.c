@@ -745,6 +745,26 @@ static void draws_to_come_cost_nothing(void **state)
     assert_int_equal(drawn.item, ITEM + 5);
 }
 
+/* A loop looks at 4,096 orders, for all of them together. */
+static void draws_of_one_moment_take_their_time(void **state)
+{
+    enum { OTHERS = 3, USERS = 9000, LOOPS = (OTHERS + 1) * USERS / 4096 };
+    struct fg_stock_answer a[8];
+
+    begin_draw(0, USERS, USERS);
+    for (uint32_t i = 1; i <= OTHERS; i++)
+        set_draw(i, now + 5000);
+    for (uint64_t user = 1; user <= USERS; user++)
+        wait_quickly(user, FG_PACKET_STATUS_WAITING);
+    now += 5000;
+    for (unsigned loops = 0; loops < LOOPS; loops++) {
+        assert_true(fg_ring_count(journal) <= OTHERS); /* not all of them have been drawn */
+        fg_stock_poll(stock, now, a, 8);
+    }
+    while (fg_ledger_item(ledger, ITEM)->tickets < 2 * USERS)
+        run();
+}
+
 /* A commitment has to be in the log before anybody enters. */
 static void nobody_enters_before_the_commitment(void **state)
 {
@@ -856,6 +876,7 @@ int main(void)
         T(a_draw_is_not_before_the_recorded_opening),
         T(a_full_line_before_the_draw_is_sold_out),
         T(draws_to_come_cost_nothing),
+        T(draws_of_one_moment_take_their_time),
         T(nobody_enters_before_the_commitment),
         T(a_restart_before_the_draw_renews_the_commitment),
         T(arrival_makes_no_difference),
