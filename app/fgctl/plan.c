@@ -36,6 +36,15 @@ static bool check_times(const struct fg_values *values, const json_t *existing,
     return fg_fail(err, "closes at %s, which is not after it opens, %s", until, from);
 }
 
+/* The draw of a catalogue that is imported again has been: it ended the setting. */
+static void drop_past_draw(json_t *body, const struct fg_values *values, const json_t *existing)
+{
+    uint64_t opens_ms = wanted_time(values, existing, FG_CONTROL_ITEM_FIELD_opens);
+
+    if (opens_ms && opens_ms <= fg_now_ms() && values->number[FG_CONTROL_ITEM_FIELD_lottery])
+        json_object_del(body, fg_control_item_fields[FG_CONTROL_ITEM_FIELD_lottery].name);
+}
+
 /* Leaves in the body what differs from what is there. */
 static void drop_equal(json_t *body, const json_t *existing)
 {
@@ -93,6 +102,7 @@ bool fg_plan_make(const struct fg_values *values, const json_t *existing, struct
         json_object_del(plan->body, "item");
         json_object_del(plan->body, "total");
         drop_equal(plan->body, existing);
+        drop_past_draw(plan->body, values, existing);
         plan->seen = seen_of(plan, existing);
     }
     if (json_object_size(plan->body) == 0) {

@@ -281,6 +281,24 @@ static void imports(void **state)
     says(out, "0 created, 1 changed, 0 unchanged; units: 20 added, 0 removed");
 }
 
+/* A draw ends its setting, and an item that is open gets none. */
+static void an_import_repeats_no_draw(void **state)
+{
+    char words[512];
+
+    run(0, "item add 2 --waitlist 9 --opens 2026-01-01T00:00:00Z");
+    words_with_file(words, "item import --dry-run %s", "items.csv");
+    write_file("items.csv", "item,opens,lottery\n2,2026-01-01T00:00:00Z,yes");
+    run(0, words);
+    says(out, "would be: 0 created, 0 changed, 1 unchanged");
+    write_file("items.csv", "item,lottery\n2,yes");
+    run(0, words);
+    says(out, "would be: 0 created, 0 changed, 1 unchanged");
+    write_file("items.csv", "item,opens,lottery\n2,2096-01-01T00:00:00Z,yes"); /* another one */
+    run(0, words);
+    says(out, "\"lottery\":true");
+}
+
 /* Another operator changes an item between what the import read and what it sends. */
 static void an_import_that_lost_a_race_says_so(void **state)
 {
@@ -819,6 +837,7 @@ int main(void)
         T(helps),
         T(an_import_that_lost_a_race_says_so),
         T(imports),
+        T(an_import_repeats_no_draw),
         T(imports_many),
         T(refuses_bad_catalogues),
         cmocka_unit_test_setup_teardown(says_why_and_asks_for_a_class, start_filter, stop),
