@@ -191,7 +191,7 @@ static uint64_t fingerprint(const struct fg_packet_reply *reply)
 {
     bool waits = reply->status == FG_PACKET_STATUS_WAITING;
 
-    uint64_t what = waits ? reply->left : reply->deadline_ms;
+    uint64_t what = waits ? (uint64_t)reply->ticket << 32 | reply->left : reply->deadline_ms;
 
     return fg_mix64(what, reply->status) | 1;
 }

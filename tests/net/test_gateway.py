@@ -278,7 +278,12 @@ def draws(shop, web, item=8):
         while (told := following())['waiting'] != 2:
             pass
         assert (told['state'], told['draw']) == ('NOT_OPEN', True), told
-        shop.gate.fgctl('item', 'set', item, '--opens', 'now')
+        with web.events(path='/v1/orders/d/events', X_User=1) as first, web.events(path='/v1/orders/e/events', X_User=2) as second:
+            assert first()['draw'] is second()['draw'] is True
+            shop.gate.fgctl('item', 'set', item, '--opens', 'now')
+            for order in (first, second):
+                while (drawn := order())['state'] != 'RESERVED' and 'ticket' not in drawn:
+                    assert drawn['draw'] is True, drawn
         while told['state'] != 'SOLD_OUT' or 'draw' in told:
             told = following()
     won, next_one = sorted((said(web.order(user, key), 200) for user, key in ((1, 'd'), (2, 'e'))), key=lambda j: j['state'])
