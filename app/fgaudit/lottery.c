@@ -44,8 +44,8 @@ void fg_lottery_commitment(struct fg_story *s, struct fg_item *i, const struct f
     l = fg_line_made(&i->line);
     if (!l->commit_seq && l->waiting && l->head <= l->set_tickets)
         fg_problem(s->problems, FG_PROBLEM_LOTTERY,
-                   "record %" PRIu64 ": a draw of item %" PRIu64
-                   " was set while ticket %" PRIu64 " waited, whose turn was known",
+                   "record %" PRIu64 ": a draw of item %" PRIu64 " was set while ticket %" PRIu64
+                   " waited, whose turn was known",
                    r->seq, i->item, l->head);
     l->renewed += l->commit_seq != 0;
     l->renewed_late += l->commit_seq != 0 && r->time_ms >= i->opens_ms;
@@ -66,7 +66,8 @@ void fg_lottery_entry(struct fg_story *s, const struct fg_item *i,
                    r->seq, i->item);
 }
 
-/* All who wait for the item, in the order that the seed gives. NULL: nobody does. */
+/* All who wait for the item, *count of them, in the order that the seed gives. The caller frees it.
+ */
 static struct entry *draw(struct fg_story *s, const struct fg_item *item,
                           const struct fg_journal_record *r, uint32_t *count)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/** lottery: draws at the opening of items, held again from what the log says (docs/waiting.md). */
+/** lottery: draws at the opening of items, repeated from what the log says (docs/waiting.md). */
 #ifndef FG_AUDIT_LOTTERY_H
 #define FG_AUDIT_LOTTERY_H
 

@@ -4,7 +4,7 @@
  * takes in whoever waits. At the opening every worker stops letting users of the item in or out,
  * waits until its records of the line are durable, and sends who waits to the home. So the home
  * draws among exactly those who wait in the log before its record of the draw. When that is
- * committed it tells the tickets, and the line goes on. Private to lib/stock.
+ * committed it tells the tickets, and the line works as usual again. Private to lib/stock.
  */
 #ifndef FG_STOCK_DRAW_H
 #define FG_STOCK_DRAW_H

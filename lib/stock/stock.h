@@ -409,7 +409,7 @@ unsigned fg_stock_worst_users(const struct fg_stock *stock, struct fg_stock_user
     X(ENTRY, "worker -> bank: `order` of `user` takes part, for `left` units")                     \
     X(CLOSED, "worker -> bank: those were all")                                                    \
     X(SEAT, "bank -> worker: the draw gave `ticket` to `order`")                                   \
-    X(DRAWN, "bank -> worker: those were all, `ticket` comes next; go on")                         \
+    X(DRAWN, "bank -> worker: those were all, `ticket` comes next")                                \
     X(GONE, "worker -> bank: the order of `ticket`, which was called, has left")                   \
     X(SETTLE, "bank -> worker: say when all that you decided is committed")                        \
     X(SETTLED, "worker -> bank: all that was decided before SETTLE is committed")                  \
