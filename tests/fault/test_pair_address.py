@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
-from fgpair import Pair  # noqa: E402
+from fgpair import Pair, decided  # noqa: E402
 from fgshop import ITEM, NsClient, add_item  # noqa: E402
 from fgtls import Authority  # noqa: E402
 
@@ -30,7 +30,8 @@ def waits_for(box, there, what):
 
 def answers(pair, box):
     """By the address, which the shop does not ask for: it heard where it is."""
-    assert NsClient(pair.shop, ADDRESS, box.gate.keys, 'shop').stock(ITEM).status == 'ON_SALE'
+    shop = NsClient(pair.shop, ADDRESS, box.gate.keys, 'shop')
+    assert decided(lambda: shop.stock(ITEM)).status == 'ON_SALE'
     words = pair.shop.ip('neigh', 'show', ADDRESS).split()
     assert words[words.index('lladdr') + 1] == box.mac, words
 
@@ -152,7 +153,8 @@ def test_certificates_are_exchanged(lab):
     connects_anew(pair)
     shutil.copyfile(new.cert, pair.authority.cert)
     connects_anew(pair)
-    assert NsClient(pair.shop, pair.leader().ip, pair.leader().gate.keys, 'shop').stock(ITEM).status == 'ON_SALE'
+    shop = NsClient(pair.shop, pair.leader().ip, pair.leader().gate.keys, 'shop')
+    assert decided(lambda: shop.stock(ITEM)).status == 'ON_SALE'
 
 
 if __name__ == '__main__':

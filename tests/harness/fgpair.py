@@ -151,6 +151,14 @@ class Pair:
                 box.gate.stop()
 
 
+def decided(ask):
+    """The answer to a question: workers of a box that has just begun to lead may still refuse for a moment."""
+    def answer():
+        reply = ask()
+        return reply if reply.status != 'NOT_LEADER' else None
+    return fgtest.wait_until(answer, TAKE_OVER, 'the workers of the new leader decide')
+
+
 class PairSale(Sale):
     """A sale by a pair; its shoppers know both boxes."""
 
