@@ -11,8 +11,8 @@
  *     RECALL    takes the free units of all workers back, serves the requests that can be served
  *               whole in their order, and records RETURN of the rest. DONE when RETURN, and all
  *               that any worker decided before, is committed: `left` of the answer is what the bank
- *               gave. 0: nothing was free, and nothing was recorded. BUSY: another one is under
- * way. REFUSE    ends the wait of the oldest request, if it still is number `fleet_head` and waits:
+ *               gave. 0: nothing was free, and nothing was recorded. BUSY: another is under way.
+ *     REFUSE    ends the wait of the oldest request, if it still is number `fleet_head` and waits:
  *               fleet_refusal INSUFFICIENT refuses it, `fleet_units` are free elsewhere; BUSY
  *               refuses all that wait, with a retry hint. Answered at once.
  *     SOLD_OUT  nothing is free anywhere: the bank refuses what it cannot serve, until OPEN.
