@@ -61,6 +61,8 @@ def test_results_are_counted():
         r = RUNNER.judge('program', code, out, '')
         assert (r.passed, len(r.failed), len(r.skipped)) == (passed, failed, skipped), (text, r.__dict__)
     assert RUNNER.judge('p', 0, '1..1\nok 1 - a # SKIP why not\n', '').skipped == [('p: a', 'why not')]
+    out = '1..2\n# of a\nok 1 - a\n' + '# line\n' * 9 + '# the reason\nnot ok 2 - b\n'
+    assert RUNNER.judge('p', 1, out, '').failed == ['p: b' + '\n    | # line' * (RUNNER.REASON_LINES - 1) + '\n    | # the reason']
     assert RUNNER.judge('p', 77, 'x\nno BPF here\n', '').skipped == [('p', 'no BPF here')]
 
 

@@ -34,6 +34,7 @@ PLAIN_TIERS = ('unit', 'sim', 'fuzz')  # need no package beyond those of the pur
 SCRIPT_SECONDS = 900  # longest time of one script
 RELEASE_SECONDS = 1800  # of one that sets up a system of its own
 SKIP_CODE = 77
+REASON_LINES, REASON_CHARS = 6, 240  # of a failed case, in the list at the end
 SHOWN_LINES = 60      # of a failed case's output
 PR_SET_CHILD_SUBREAPER = 36
 MARK_PLACES = ('/run/netns', '/sys/fs/bpf', '/dev/hugepages', '/tmp')  # DPDK itself leaves its folders in /run/dpdk
@@ -60,7 +61,7 @@ class Results:
 
 def parse_tap(text, program):
     """Results of the cases in TAP output; None when it is no TAP."""
-    results, planned, seen, tap = Results(), 0, 0, False
+    results, planned, seen, tap, said = Results(), 0, 0, False, []
     for line in text.splitlines():
         plan = re.match(r'1\.\.(\d+)(?:\s*#\s*SKIP\S*\s*(.*))?$', line, re.I)
         case = re.match(r'(not )?ok (\d+)\b\s*(?:-\s*)?(.*)$', line)
@@ -76,11 +77,14 @@ def parse_tap(text, program):
             if skip:
                 results.skipped.append((f'{program}: {name or case[2]}', reason or 'no reason given'))
             elif case[1]:
-                results.failed.append(f'{program}: {name or case[2]}')
+                results.failed.append('\n    | '.join([f'{program}: {name or case[2]}', *said[-REASON_LINES:]]))
             else:
                 results.passed += 1
                 if name.endswith('(second attempt)'):
                     results.late.append(f'{program}: {name}')
+            said = []
+        elif line.startswith('#'):
+            said.append(line[:REASON_CHARS])
         elif line.startswith('Bail out!'):
             results.failed.append(f'{program}: {line}')
     if planned and seen < planned:
