@@ -45,6 +45,10 @@ static enum fg_control_result outcome(enum fg_worker_mail mail,
     case FG_STOCK_OUTCOME_FULL:
         fg_fail(err, "no room for more; nothing was changed");
         return FG_CONTROL_CONFLICT;
+    case FG_STOCK_OUTCOME_TOO_LATE:
+        fg_fail(err, "lottery: users wait already, or the item has opened; the settings of the "
+                     "waiting list were not changed");
+        return FG_CONTROL_CONFLICT;
     case FG_STOCK_OUTCOME_BUSY:
         fg_fail(err, "a queue or the log is full, or a draw is under way; nothing was changed, try "
                      "again");

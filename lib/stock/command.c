@@ -49,6 +49,12 @@ static void item_apply(struct fg_stock *s, const struct fg_stock_command *c)
     fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_DONE, 0);
 }
 
+/* The order of those who wait is known, or RESERVE gets units. */
+static bool is_too_late_for_draw(const struct fg_stock *s, uint64_t now_ms, uint32_t index)
+{
+    return now_ms >= s->items[index].opens_ms || s->banks[index].line;
+}
+
 static void line_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_command *c)
 {
     struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_LINE_SET,
@@ -58,9 +64,17 @@ static void line_set(struct fg_stock *s, uint64_t now_ms, const struct fg_stock_
                                   .wait_ttl_ms = c->wait_ttl_ms,
                                   .line_flags = c->line_flags};
 
-    if (now_ms >= s->items[c->index].opens_ms || s->banks[c->index].line)
-        /* too late; a draw that is to come stays */
-        r.line_flags &= ~FG_JOURNAL_LINE_LOTTERY;
+    if (fg_stock_is_drawing(s, c->index)) {
+        fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_BUSY, 0);
+        return;
+    }
+    if (c->line_flags & FG_JOURNAL_LINE_LOTTERY && is_too_late_for_draw(s, now_ms, c->index)) {
+        if (!s->lines[c->index].lottery) {
+            fg_stock_answer_command(s, c->item, c->ticket, FG_STOCK_OUTCOME_TOO_LATE, 0);
+            return;
+        }
+        r.line_flags &= ~FG_JOURNAL_LINE_LOTTERY; /* the draw that is to come stays */
+    }
     fg_stock_push_record(s, &r, now_ms);
     fg_stock_defer_command(s, c->item, c->ticket, c->index, 0);
     if (r.line_flags & FG_JOURNAL_LINE_LOTTERY)

@@ -183,6 +183,7 @@ _Static_assert(sizeof(struct fg_stock_command) <= FG_RING_SLOT, "a command fits 
     X(UNKNOWN_ORDER, "no such order of this user; nothing was changed")                            \
     X(NOT_SOLD, "the order is not sold: `state`; nothing was changed")                             \
     X(FULL, "no room for more; nothing was changed")                                               \
+    X(TOO_LATE, "a draw can no longer be set: users wait, or it is open; nothing was changed")     \
     X(BUSY, "a queue or the log is full, or a draw is under way; nothing was changed")             \
     X(UNAVAILABLE, "the log failed, or the appliance is stopping; nothing was changed")
 

@@ -67,6 +67,9 @@ static void line_step(struct sim *s, const struct sim_step *step)
                                  .line_flags = (step->n & 1 ? FG_JOURNAL_LINE_ONE_UNIT : 0) |
                                                (step->n & 2 ? FG_JOURNAL_LINE_LOTTERY : 0)};
 
+    if ((step->b ^ step->c) & 3 && /* mostly not refused */
+        oracle_item(&s->o, c.item)->in_force[home_of(s, index)].opens_ms <= s->w.now_ms)
+        c.line_flags &= ~FG_JOURNAL_LINE_LOTTERY;
     if (s->w.shelves[index].known && !s->w.shelves[index].line_asked &&
         s->w.setup.limits.waiting_max && give(s, home_of(s, index), &c))
         s->w.shelves[index].line_asked = true;

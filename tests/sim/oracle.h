@@ -119,6 +119,7 @@ void oracle_asked(struct oracle *o, struct world *w, uint32_t token, enum fg_sto
 void oracle_answered(struct oracle *o, struct world *w, uint32_t token,
                      const struct fg_stock_answer *a);
 
+bool oracle_is_too_late(struct oracle *o, const struct world *w, const struct fg_stock_command *c);
 void oracle_command_given(struct oracle *o, struct world *w, uint32_t token);
 void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,
                              const struct fg_stock_answer *a);

@@ -482,6 +482,19 @@ void oracle_answered(struct oracle *o, struct world *w, uint32_t token,
 
 /* ---- commands */
 
+/* For a draw: it is open, or somebody waits, or did. */
+bool oracle_is_too_late(struct oracle *o, const struct world *w, const struct fg_stock_command *c)
+{
+    unsigned home = fg_user_owner(c->item, w->workers);
+
+    if (oracle_item(o, c->item)->in_force[home].opens_ms <= w->now_ms)
+        return true;
+    for (uint32_t i = 0; i < o->orders_len; i++)
+        if (o->orders[i].item == c->item && o->orders[i].ticket)
+            return true;
+    return false;
+}
+
 void oracle_command_given(struct oracle *o, struct world *w, uint32_t token)
 {
     struct token *t = &w->tokens[token];
@@ -579,6 +592,9 @@ void oracle_command_answered(struct oracle *o, struct world *w, uint32_t token,
     FG_ASSERT(t->record == 0);
     if (a->outcome == FG_STOCK_OUTCOME_INSUFFICIENT)
         FG_ASSERT(t->waits && t->min_free < t->given.units);
+    if (a->outcome == FG_STOCK_OUTCOME_TOO_LATE)
+        FG_ASSERT(t->given.type == FG_STOCK_LINE_SET && oracle_is_too_late(o, w, &t->given) &&
+                  t->given.line_flags & FG_JOURNAL_LINE_LOTTERY);
     if (t->waits)
         oracle_waits_no_more(o, w, token);
 }

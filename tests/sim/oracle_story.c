@@ -276,6 +276,20 @@ static void left(struct oracle *o, struct world *w, unsigned worker,
     order->now = FG_LEDGER_ORDER_CANCELLED;
 }
 
+/* A draw that was asked for comes, and not among users whose order is known. */
+static void line_set(struct oracle *o, const struct world *w, const struct fg_journal_record *r,
+                     const struct token *cause)
+{
+    struct oracle_item *item = oracle_item(o, r->item);
+    bool lottery = r->line_flags & FG_JOURNAL_LINE_LOTTERY;
+
+    FG_ASSERT(lottery || item->lottery || !(cause->given.line_flags & FG_JOURNAL_LINE_LOTTERY));
+    for (uint32_t i = 0; i < o->orders_len && lottery && !item->lottery; i++)
+        FG_ASSERT(o->orders[i].item != r->item || o->orders[i].now != FG_LEDGER_ORDER_WAITING);
+    FG_ASSERT(!lottery || item->in_force[fg_user_owner(r->item, w->workers)].opens_ms > w->now_ms);
+    item->lottery |= lottery;
+}
+
 /* As docs/waiting.md has it. */
 struct entry {
     uint64_t rank;
@@ -538,7 +552,7 @@ static void push_record(struct oracle *o, struct world *w, unsigned worker,
         return;
     case FG_JOURNAL_RECORD_LINE_SET:
         FG_ASSERT(cause && cause->command == 1 + FG_STOCK_LINE_SET);
-        oracle_item(o, r->item)->lottery |= (r->line_flags & FG_JOURNAL_LINE_LOTTERY) != 0;
+        line_set(o, w, r, cause);
         break;
     case FG_JOURNAL_RECORD_LOTTERY:
         FG_ASSERT(oracle_item(o, r->item)->lottery && worker == fg_user_owner(r->item, w->workers));

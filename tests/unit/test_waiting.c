@@ -603,6 +603,9 @@ static void a_draw_gives_the_tickets(void **state)
 /* Else whoever may set items could draw until the order suits. */
 static void who_waits_is_not_drawn_again(void **state)
 {
+    struct fg_stock_command again = {.line_max = 90, .line_flags = FG_JOURNAL_LINE_LOTTERY};
+    unsigned before;
+
     begin_draw(0, 90, 100);
     for (uint64_t user = 1; user <= 3; user++)
         assert_int_equal(wait_for(user), FG_PACKET_STATUS_WAITING);
@@ -612,8 +615,9 @@ static void who_waits_is_not_drawn_again(void **state)
     run();
     assert_int_equal(drawn.user, 3);
     set_item((struct fg_stock_command){.opens_ms = now + 5000});
-    set_line(90, FG_JOURNAL_LINE_LOTTERY);
-    assert_int_equal(fg_ledger_item(ledger, ITEM)->line_flags, 0);
+    before = records;
+    assert_int_equal(command(FG_STOCK_LINE_SET, again), FG_STOCK_OUTCOME_TOO_LATE);
+    assert_int_equal(records, before);
     for (uint64_t user = 1; user <= 3; user++)
         give_back(user);
     run();
