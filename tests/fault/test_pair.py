@@ -181,7 +181,8 @@ def test_switch(lab):
     sale.sells()
     began = time.monotonic()
     new.gate.stop()
-    assert old.leads(), 'a stop hands over before it ends'
+    assert 'did not take over' not in new.gate.output(), 'a stop hands over before it ends'
+    fgtest.wait_until(old.leads, TAKE_OVER, 'the other one leads')
     print(f'# the stop of a leader took {time.monotonic() - began:.2f} s')
     sale.sells()
     sale.pair.join(new)
@@ -215,10 +216,17 @@ def test_arbiter_away(lab):
         member.process.signal(signal.SIGSTOP)
     sale.goes_on(3)
     sale.pair.other(leader).gate.kill()
-    fgtest.wait_until(lambda: 'lead alone' in leader.view()['state'], 5, 'it cannot go on alone')
-    sold = leader.gate.get('/v1/items/1')
+    alone = lambda: 'lead alone' in leader.view().get('state', '')  # noqa: E731
+    fgtest.wait_until(alone, 5, 'it cannot go on alone')
+    seen = []
+
+    def quiet():
+        seen.append(leader.gate.get('/v1/items/1'))
+        return seen[-2:-1] == seen[-1:]
+    fgtest.wait_until(quiet, 5, 'the ledger has all that was committed', 0.2)
     fgtest.pause(1, 'the time in which nothing may be sold')
-    assert 'lead alone' in leader.view()['state'] and leader.gate.get('/v1/items/1') == sold, 'nothing is committed'
+    assert leader.gate.get('/v1/items/1') == seen[-1], 'nothing is committed'
+    fgtest.wait_until(alone, 5, 'it still cannot')
     for member in sale.pair.etcd.members:
         member.process.signal(signal.SIGCONT)
     leader.wait('solo')
@@ -269,8 +277,8 @@ def test_commands(lab):
     asked |= {command(user) for user in range(21, 41)}
     fgtest.wait_until(lambda: results() >= asked, 20, 'every command is answered')
     new = sale.pair.other(old)
-    assert redis.command('GET', LEADER) == str(new.view()['epoch'])
-    assert redis.command('XPENDING', COMMANDS, 'floodgate')[0] == 0
+    fgtest.wait_until(lambda: redis.command('GET', LEADER) == str(new.view().get('epoch')), 10, 'Redis knows the epoch')
+    fgtest.wait_until(lambda: redis.command('XPENDING', COMMANDS, 'floodgate')[0] == 0, 10, 'each is acknowledged')
     redis.command('SET', LEADER, 1000)
     command(1)
     fgtest.wait_until(lambda: sale.gate.get('/v1/status')['inbound']['state'] == 'refused', 20, 'it refuses')
@@ -399,7 +407,8 @@ def test_lists(lab):
     fgtest.wait_until(new.leads, TAKE_OVER, 'the standby leads', 0.005)
     assert listed(new) == blocked
     drops(new)
-    assert [(p['source'], p['level']) for p in new.gate.get('/v1/filter/penalties')['penalties']] == [(offender, 1)]
+    fgtest.wait_until(lambda: [(p['source'], p['level']) for p in new.gate.get('/v1/filter/penalties')['penalties']] ==
+                      [(offender, 1)], 10, 'it knows the penalty')
     fgtest.wait_until(lambda: new.gate.api('GET', '/leader')[0] == 200, 5, 'it takes changes')
     new.gate.fgctl('block', 'add', '198.18.0.68')
     new.gate.fgctl('penalty', 'release', offender)

@@ -232,7 +232,7 @@ def test_slow_disks(lab):
             if not box.gate.running():
                 box.gate.kill()
                 box.start()
-        sale.pair.published(40)
+        sale.pair.published(40, restart=ENDED)
         sale.sells()
         now = sale.pair.leader().view()['epoch']
         print(f'# slow {"standby" if standby else "leader"}: epoch {epoch}, then {now}')
@@ -314,7 +314,7 @@ def test_late_swaps(lab):
         for way in ways:
             way.delay = 0
         leader.start()
-        sale.pair.published(60)
+        sale.pair.published(60, restart=ENDED)
         sale.sells()
         sale.wave_done()
     sale.finish()

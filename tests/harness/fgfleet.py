@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Harness: the members of a fleet, each with a link to its own shoppers, and an etcd that all of them reach."""
 
+import contextlib
 import secrets
 
 import fgtest
@@ -88,8 +89,9 @@ class Fleet:
         return self.fgctl('fleet', 'init')
 
     def pool(self, item=ITEM, at=0):
+        """As this member knows it: a new item is there a moment later."""
         items = self.members[at].gate.get('/v1/fleet/items')['items']
-        return next(i for i in items if i['item'] == str(item))
+        return next((i for i in items if i['item'] == str(item)), {'free': 0})
 
     def taken(self, item=ITEM):
         """Units in orders, over all members."""
@@ -127,7 +129,16 @@ class Buyer:
             self.orders.append((user, order))
         return status
 
-    def once(self, quantity=1, seconds=2):
+    def once(self, quantity=1, seconds=20):
         """The status of the first answer, be it BUSY."""
-        return self.client.once('RESERVE', secrets.token_bytes(16), seconds, user=next(self.member.users),
-                                item=self.item, quantity=quantity)[0]
+        user, order = next(self.member.users), secrets.token_bytes(16)
+
+        def answer():
+            with contextlib.suppress(ConnectionRefusedError):  # it starts
+                self.client.send('RESERVE', order, user=user, item=self.item, quantity=quantity)
+                while (reply := self.client.receive(0.5)) and reply.order_id != order:
+                    pass
+                return reply
+        status = fgtest.wait_until(answer, seconds, 'an answer').status
+        self.bought += quantity if status == 'RESERVED' else 0
+        return status

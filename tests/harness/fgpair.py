@@ -2,6 +2,7 @@
 """Harness: a pair of appliances on one switch with their shoppers, three members of etcd, and a sale that outlives
 the death of either."""
 
+import http.client
 import os
 import time
 
@@ -78,7 +79,7 @@ class Box:
         """What it says of the pair; {} while it does not run, or stands still."""
         try:
             return self.gate.api('GET', '/v1/pair', seconds=1)[1] if self.gate.running() else {}
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return {}
 
     def role(self):
@@ -130,15 +131,24 @@ class Pair:
         box.start()
         self.published(seconds)
 
-    def published(self, seconds=30):
-        fgtest.wait_until(lambda: sorted(b.role() or '' for b in self.boxes) == ['leader', 'standby'], seconds,
-                          'one leads, the other one stands by')
+    def published(self, seconds=30, restart=None):
+        """restart: the exit code after which a box is started again, as systemd would."""
+        def there():
+            for box in self.boxes:
+                if restart is not None and box.gate.process.popen.poll() == restart:
+                    box.start()
+            return sorted(b.role() or '' for b in self.boxes) == ['leader', 'standby']
+        fgtest.wait_until(there, seconds, 'one leads, the other one stands by')
 
-    def leader(self):
-        """The box that leads; None: neither says so."""
-        if not self.led.leads():
-            self.led = next((b for b in self.boxes if b is not self.led and b.leads()), self.led)
-        return self.led if self.led.leads() else None
+    def leader(self, seconds=20):
+        """The box that leads."""
+        def leading():
+            for box in (self.led, self.other(self.led)):
+                if box.leads():
+                    self.led = box
+                    return box
+            return None
+        return fgtest.wait_until(leading, seconds, 'one box leads')
 
     def other(self, box):
         return self.boxes[1 - box.node]
@@ -176,7 +186,7 @@ class PairSale(Sale):
     @property
     def gate(self):
         """That of the box that leads."""
-        return fgtest.wait_until(self.pair.leader, 20, 'one box leads').gate
+        return self.pair.leader().gate
 
     def shop(self, **options):
         self.wave_done()

@@ -78,6 +78,13 @@ def wait_until(condition, seconds, what, step=0.02):
         time.sleep(step)
 
 
+def soon(began, seconds, what):
+    """Timeout when more seconds have passed since `began`, of time.monotonic(): the pause may be the machine's."""
+    took = time.monotonic() - began
+    if took > seconds:
+        raise Timeout(f'{what}: after {took:.2f} s, not within {seconds} s')
+
+
 def pause(seconds, why):  # pylint: disable=unused-argument
     """For a pause that is itself the stimulus, or the interval that is measured. Else use
     wait_until()."""

@@ -35,16 +35,17 @@ import time
 import traceback
 
 # The parts of the harness; tests use all of them as fgtest.NAME.
+from fgclient import NoReply
 from fgdaemon import Blast, Daemon, Keys, audit
 from fgnet import Link, Namespace
 from fgpostgres import Postgres, SqlError
 from fgprocess import (BPFFS, BUILD, ROOT, Background, Process, Skip, Timeout, catches, command, free_port, leftovers, lives,
-                       marks, of_threads, pause, program, remove_folder, remove_marks, sweep_stale, threads, wait_until)
+                       marks, of_threads, pause, program, remove_folder, remove_marks, soon, sweep_stale, threads, wait_until)
 from fgredis import Redis, RedisError
 
 __all__ = ['BPFFS', 'BUILD', 'ROOT', 'Background', 'Blast', 'Daemon', 'Keys', 'Lab', 'Link', 'Namespace', 'Postgres', 'Process',
            'Redis', 'RedisError', 'Skip', 'SqlError', 'Timeout', 'audit', 'catches', 'command', 'free_port', 'handle_signals',
-           'leftovers', 'main', 'malformed', 'marks', 'of_threads', 'pause', 'program', 'sweep_stale', 'threads',
+           'leftovers', 'main', 'malformed', 'marks', 'of_threads', 'pause', 'program', 'soon', 'sweep_stale', 'threads',
            'timeout', 'wait_until']
 
 _labs = []
@@ -186,6 +187,7 @@ def timeout(seconds):
     return mark
 
 
+LATE = (Timeout, subprocess.TimeoutExpired, TimeoutError, NoReply)  # something did not happen in time
 LONG = bool(os.environ.get('FG_LONG'))  # tools/test --long
 
 
@@ -218,7 +220,7 @@ def _outcome(function, keep):
         if lab:
             _comment(lab.logs())
         _comment(what)  # last: a report that is cut keeps its end
-        return 'late' if isinstance(error, (Timeout, subprocess.TimeoutExpired)) else 'not ok', ''
+        return 'late' if isinstance(error, LATE) else 'not ok', ''
     finally:
         signal.alarm(0)
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """fgclient.py: its self-test, its retries against a scripted peer on loopback, and a sale with the appliance."""
 
+import contextlib
 import json
 import os
 import re
@@ -31,6 +32,28 @@ def reply(data, status, secret=SECRET, **changes):
     return fgclient.seal(secret, fgclient.ANSWER.pack(*values.values()))
 
 
+class Timed(fgclient.Client):
+    """Knows when it sent each packet."""
+
+    def __init__(self, *words, **options):
+        super().__init__(*words, **options)
+        self.times = []
+
+    def _send(self, packet):
+        self.times.append(time.monotonic())
+        super()._send(packet)
+
+
+@contextlib.contextmanager
+def patient():
+    """A client repeats nothing because the Peer of a busy machine is late."""
+    usual, fgclient.FIRST_WAIT_S = fgclient.FIRST_WAIT_S, fgclient.WAIT_MAX_S
+    try:
+        yield
+    finally:
+        fgclient.FIRST_WAIT_S = usual
+
+
 class Peer(fgtest.Background):
     """Answers the n-th packet with what the n-th step of the script makes of it: a list of datagrams."""
 
@@ -56,7 +79,7 @@ class Peer(fgtest.Background):
         self.socket.close()
 
     def client(self, **options):
-        return fgclient.Client(self.address[0], 7, SECRET, port=self.address[1], **options)
+        return Timed(self.address[0], 7, SECRET, port=self.address[1], **options)
 
 
 def lost(_):
@@ -97,15 +120,16 @@ def test_lost_packets_are_repeated():
     with Peer(lost, lost, answer('RESERVED', deadline_ms=5)) as peer, peer.client() as c:
         got = c.reserve(1, 2, 3, ORDER)
         assert got.status == 'RESERVED' and got.deadline_ms == 5 and got.order_id == ORDER and got.quantity == 3, got
-        assert len(peer.seen) == 3 and len({d[:52] for d in peer.seen}) == 1 and len({d[52:56] for d in peer.seen}) == 3
-        assert 0.14 < peer.times[1] - peer.times[0] < 0.5 and peer.times[2] - peer.times[1] > 0.29, peer.times
+        seen = peer.seen[:3]  # a fourth one, if the answer was late
+        assert len({d[:52] for d in seen}) == 1 and len({d[52:56] for d in seen}) == 3
+        assert c.times[1] - c.times[0] > 0.14 and c.times[2] - c.times[1] > 0.29, c.times
 
 
 def test_busy_waits_as_told():
     """BUSY, NOT_OPEN, PAUSED, UNAVAILABLE and USER_RATE are asked again, not before retry_ms; others are answers"""
     script = [answer('BUSY', retry_ms=300), answer('NOT_OPEN', retry_ms=100), answer('PAUSED', retry_ms=50),
               answer('UNAVAILABLE'), answer('USER_RATE', retry_ms=20), answer(200), answer('SOLD_OUT', retry_ms=1000)]
-    with Peer(*script) as peer, peer.client() as c:
+    with patient(), Peer(*script) as peer, peer.client(patience=30) as c:
         assert c.reserve(1, 2, 1).status == 'SOLD_OUT'
         assert len(peer.seen) == 7 and peer.times[1] - peer.times[0] >= 0.3, peer.times
 
@@ -119,7 +143,7 @@ def test_wrong_replies_are_no_answer():
         right = reply(data, 'SOLD')
         return [*(reply(data, 'SOLD_OUT', **b) for b in bad), right[:63], right + b'\0', b'', right]
 
-    with Peer(answers) as peer, peer.client() as c:
+    with patient(), Peer(answers) as peer, peer.client() as c:
         assert c.reserve(1, 2, 1, ORDER).status == 'SOLD'
         assert c.ignored == len(bad) + 3 and len(peer.seen) == 1, c.ignored
 
@@ -143,7 +167,8 @@ def test_patience_ends():
             try:
                 raise AssertionError(c.query(1, ORDER))
             except fgclient.NoReply as error:
-                assert 0.45 < time.monotonic() - began < 1, error
+                assert 0.45 < time.monotonic() - began, error
+                fgtest.soon(began, 1, 'it gives up')
             peer.script += [answer('BUSY', retry_ms=10)] * 100
 
 
@@ -157,18 +182,18 @@ def test_packets_are_what_the_operation_needs():
                 ask()
             except fgclient.NoReply:
                 pass
+        fgtest.wait_until(lambda: {d[3] for d in peer.seen} == {2, 3, 4, 5, 6, 7, 8}, 5, 'all came')
         for data in peer.seen:
             _, _, op, _, quantity, order, user, item, until_ms, flags, _ = fgclient.REQUEST.unpack(data[:56])
             assert (quantity, user, item) == (0, 0 if op == 5 else 9, 5 if op in (5, 8) else 0)
             assert until_ms == (77 if op == 6 else 0) and flags == (1 if op == 7 else 0) and data[49:52] == bytes(3)
             assert order == (bytes(16) if op in (5, 8) else ORDER)
-        assert {d[3] for d in peer.seen} == {2, 3, 4, 5, 6, 7, 8}
 
 
 def test_orders_are_listed_by_the_cookie():
     """ORDERS: an answer tells another order id; the list ends with UNKNOWN_ORDER"""
-    with Peer(answer('RESERVED', order_id=ORDER), answer('SOLD', flags=1, order_id=bytes(15) + b'x'),
-              answer('UNKNOWN_ORDER')) as peer, peer.client() as c:
+    with patient(), Peer(answer('RESERVED', order_id=ORDER), answer('SOLD', flags=1, order_id=bytes(15) + b'x'),
+                         answer('UNKNOWN_ORDER')) as peer, peer.client() as c:
         found = c.orders(9)
         assert [r.status for r in found] == ['RESERVED', 'SOLD'] and found[0].order_id == ORDER and found[1].flags == 1
         assert [fgclient.REQUEST.unpack(d[:56])[4] for d in peer.seen] == [0, 1, 2]

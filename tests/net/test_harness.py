@@ -269,12 +269,17 @@ def test_late_once(lab):
     attempts.append(lab.dir)
     fgtest.wait_until(lambda: len(attempts) == 2, 0.1, 'the second attempt')
     assert not __import__('os').path.exists(attempts[0])
+replies = [fgtest.LATE[-1]('no answer'), TimeoutError('timed out')]
+def test_no_reply():
+    if replies:
+        raise replies.pop()
 ''')
     assert code == 1, out
     lines = [line for line in out.splitlines() if not line.startswith('#')]
-    assert lines == ['1..5', 'ok 1 - test good', 'not ok 2 - test bad', 'ok 3 - test skipped # SKIP no such thing',
-                     'not ok 4 - test slow (second attempt)', 'ok 5 - test late once (second attempt)'], out
-    assert out.count('the reason') == 2 and out.count('a second attempt') == 2, 'what is wrong is wrong'
+    assert lines == ['1..6', 'ok 1 - test good', 'not ok 2 - test bad', 'ok 3 - test skipped # SKIP no such thing',
+                     'not ok 4 - test slow (second attempt)', 'ok 5 - test late once (second attempt)',
+                     'not ok 6 - test no reply (second attempt)'], out
+    assert out.count('the reason') == 2 and out.count('a second attempt') == 3, 'what is wrong is wrong'
     assert '# what it said' in out and 'the reason' in out and 'took too long' in out, out
     assert took < 20
     code, out, _ = write_test(lab, 'def test_good():\n    pass')

@@ -152,6 +152,10 @@ class Holder:
     def wait_for(self, count, what):
         fgtest.wait_until(lambda: len(self.shown()) == count, 5, what)
 
+    def says(self, words):
+        """Of both addresses."""
+        fgtest.wait_until(lambda: self.process.output().count(words) == 2, 10, words)
+
     def helper(self):
         """The pid of the process that holds them."""
         with open(f'/proc/{self.process.pid}/task/{self.process.pid}/children') as f:
@@ -189,11 +193,11 @@ def test_floating_moves(lab):
     second.wait_for(2, 'the second box adds them')
     moves(switch, second)
     first.wait_for(0, 'the box whose daemon hangs loses them')
-    assert 'the daemon is silent' in first.process.output()
+    first.says('the daemon is silent')
     reachable(switch, second)
     second.tell('drop')
     second.wait_for(0, 'a box that gives up takes them off')
-    assert 'does not lead' in second.process.output()
+    second.says('does not lead')
 
 
 def test_floating_ends(lab):
@@ -254,7 +258,7 @@ def test_floating_fault(lab):
         fgtest.pause(1, 'nothing more is announced in it')
         assert len(hears()) == ANNOUNCED, times
     box.wait_for(2, 'they are there')
-    assert box.process.output().count('is here now') == 2, box.process.output()
+    box.says('is here now')
 
 
 if __name__ == '__main__':
