@@ -7,16 +7,23 @@
 #include <string.h>
 
 #include "lottery.h"
+#include "members.h"
 #include "progress.h"
 #include "report.h"
 #include "runs.h"
 #include "snapshot.h"
 
 #define FILES_MAX 256
+#define SHARDS    256 /* as [fleet] shards */
 
 enum { EXIT_PASS, EXIT_DIFFERENT, EXIT_UNREADABLE };
 
 struct options {
+    bool fleet;
+    const char *pools;
+    uint64_t shards;         /* 0 = not given */
+    const char *const *dirs; /* of the members' logs */
+    unsigned dir_count;
     const char *log, *logs, *peer, *json, *files[FILES_MAX];
     unsigned file_count;
     bool complete;
@@ -28,6 +35,7 @@ struct options {
 
 static const char usage[] =
     "Usage: fgaudit --log DIR [OPTION...]\n"
+    "       fgaudit --fleet [--pools FILE] DIR0 DIR1...\n"
     "Says whether the log, Redis, PostgreSQL and what clients were told are the same story.\n"
     "\n"
     "  --log DIR                    directory of the log; its daemon may run\n"
@@ -35,6 +43,14 @@ static const char usage[] =
     "is "
     "audited by\n"
     "                               itself, without Redis, PostgreSQL and clients\n"
+    "  --fleet                      instead: the logs of all members of a fleet, in the order of "
+    "their numbers; '-'\n"
+    "                               stands for a lost one. Is each unit somewhere, once? First "
+    "stop "
+    "or freeze the\n"
+    "                               fleet\n"
+    "  --pools FILE                 with --fleet: what etcd has of it, from `fgctl fleet dump`\n"
+    "  --shards N                   with --fleet and without --pools: of its map (default 256)\n"
     "  --peer DIR                   log of the other appliance of a pair: is one the beginning of "
     "the "
     "other?\n"
@@ -119,6 +135,9 @@ static void read_password(struct fg_redis_audit *a, const char *path)
 enum {
     OPT_LOG = 1000,
     OPT_LOGS,
+    OPT_FLEET,
+    OPT_POOLS,
+    OPT_SHARDS,
     OPT_PEER,
     OPT_REDIS,
     OPT_PREFIX,
@@ -142,6 +161,9 @@ enum {
 static const struct option options_list[] = {
     {"log", required_argument, NULL, OPT_LOG},
     {"logs", required_argument, NULL, OPT_LOGS},
+    {"fleet", no_argument, NULL, OPT_FLEET},
+    {"pools", required_argument, NULL, OPT_POOLS},
+    {"shards", required_argument, NULL, OPT_SHARDS},
     {"peer", required_argument, NULL, OPT_PEER},
     {"redis", required_argument, NULL, OPT_REDIS},
     {"redis-prefix", required_argument, NULL, OPT_PREFIX},
@@ -204,6 +226,15 @@ static void take_option(struct options *o, int option, const char *value)
     case OPT_POSTGRES_WAIT:
         o->postgres.wait_ms = number("postgres-wait-ms", value, 86400000);
         break;
+    case OPT_FLEET:
+        o->fleet = true;
+        break;
+    case OPT_POOLS:
+        o->pools = value;
+        break;
+    case OPT_SHARDS:
+        o->shards = number("shards", value, FG_POOLS_SHARDS_MAX);
+        break;
     case OPT_PEER:
         o->peer = value;
         break;
@@ -242,6 +273,22 @@ static void take_option(struct options *o, int option, const char *value)
     }
 }
 
+static void check_fleet(struct options *o)
+{
+    if (!o->fleet && (o->pools || o->shards))
+        refuse("--pools and --shards go with --fleet");
+    if (!o->fleet)
+        return;
+    if (o->log || o->logs || o->peer || o->redis.address || o->postgres.conninfo || o->file_count)
+        refuse(
+            "--fleet goes without --log, --logs, --peer, --redis, --postgres and --client: audit "
+            "each member with --log");
+    if (o->pools && o->shards)
+        refuse("--shards is given together with --pools, which has the map");
+    if (o->dir_count < 1 || o->dir_count > FG_POOLS_MEMBERS_MAX)
+        refuse("--fleet DIR...: %u logs, accepted: 1..%d", o->dir_count, FG_POOLS_MEMBERS_MAX);
+}
+
 static void parse_options(struct options *o, int argc, char **argv)
 {
     const char *password = getenv("REDISCLI_AUTH");
@@ -254,6 +301,11 @@ static void parse_options(struct options *o, int argc, char **argv)
     o->redis.stream_max = 1000000; /* as [redis] stream_max */
     while ((option = getopt_long(argc, argv, "", options_list, NULL)) != -1)
         take_option(o, option, optarg);
+    o->dirs = (const char *const *)argv + optind;
+    o->dir_count = (unsigned)(argc - optind);
+    check_fleet(o);
+    if (o->fleet)
+        return;
     if (optind < argc)
         refuse("what is '%s'? See --help", argv[optind]);
     if (!o->log == !o->logs)
@@ -318,6 +370,15 @@ int main(int argc, char **argv)
     bool passed;
 
     parse_options(&o, argc, argv);
+    if (o.fleet)
+        return fg_members_audit(
+            &(struct fg_members_options){.dirs = o.dirs,
+                                         .count = o.dir_count,
+                                         .pools = o.pools,
+                                         .json = o.json,
+                                         .shards = o.shards ? (unsigned)o.shards : SHARDS,
+                                         .settle_ms = o.settle_ms,
+                                         .limit_lists = o.limit_lists});
     if (o.logs)
         return fg_runs_audit(&(struct fg_runs_options){
             .dir = o.logs, .json = o.json, .settle_ms = o.settle_ms, .limit_lists = o.limit_lists});

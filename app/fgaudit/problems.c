@@ -25,7 +25,7 @@ const char *fg_problem_meaning(enum fg_problem kind)
 void fg_problem(struct fg_problems *p, enum fg_problem kind, const char *fmt, ...)
 {
     struct fg_problem_kind *k = &p->kinds[kind];
-    char **texts, *text;
+    char **texts, *text, *longer;
     va_list args;
     int written;
 
@@ -37,6 +37,10 @@ void fg_problem(struct fg_problems *p, enum fg_problem kind, const char *fmt, ..
     va_start(args, fmt);
     written = vasprintf(&text, fmt, args);
     va_end(args);
+    if (written >= 0 && p->about && asprintf(&longer, "%s: %s", p->about, text) >= 0) {
+        free(text);
+        text = longer;
+    }
     texts = written < 0 ? NULL : realloc(k->texts, (k->kept + 1) * sizeof(*texts));
     if (!texts) { /* the count stands; only its text is lost */
         if (written >= 0)

@@ -29,6 +29,12 @@
       "total is not available + reserved + sold, or a count is below zero")                        \
     X(EPOCH, "epoch", "epochs of a pair do not follow each other, or contradict each other")       \
     X(PEER, "peer", "neither log of a pair is the beginning of the other")                         \
+    X(FLEET_LOG, "fleet-log", "a log is not that of its member, or is older than etcd knows it")   \
+    X(FLEET_POOL, "fleet-pool", "a pool is damaged, missing, or contradicts the log of a member")  \
+    X(FLEET_UNITS, "fleet-units", "members hold or sold more units than were added")               \
+    X(FLEET_ORDER, "fleet-order", "an order was accepted by two members")                          \
+    X(FLEET_OWNER, "fleet-owner", "a member accepted an order of another member's user")           \
+    X(FLEET_LIMIT, "fleet-limit", "a user has more of an item, over all members, than allowed")    \
     X(CLIENT_MISSING, "client-missing", "an acknowledged order is not in the log")                 \
     X(CLIENT_STATE, "client-state", "the log has another state than the client was told")          \
     X(CLIENT_REJECTED, "client-rejected", "an order that was only rejected is in the log")         \
@@ -64,8 +70,9 @@ struct fg_problem_kind {
 };
 
 struct fg_problems {
-    size_t limit; /* texts kept of each kind */
-    bool silent;  /* nothing is counted: a part of the log is gone through a second time */
+    size_t limit;      /* texts kept of each kind */
+    bool silent;       /* nothing is counted: a part of the log is gone through a second time */
+    const char *about; /* stands before each text, NULL = nothing */
     struct fg_problem_kind kinds[FG_PROBLEM_COUNT];
 };
 

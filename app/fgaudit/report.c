@@ -14,7 +14,7 @@ bool fg_report_passed(const struct fg_report *r)
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Written by hand: jansson's integers are signed, item and user numbers use all 64 bits. */
-static void string(FILE *out, const char *text)
+void fg_report_string(FILE *out, const char *text)
 {
     fputc('"', out);
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
@@ -28,7 +28,7 @@ static void string(FILE *out, const char *text)
     fputc('"', out);
 }
 
-static void problems(const struct fg_problems *p, FILE *out)
+void fg_report_problems_json(const struct fg_problems *p, FILE *out)
 {
     const char *comma = "";
 
@@ -46,7 +46,7 @@ static void problems(const struct fg_problems *p, FILE *out)
         for (size_t i = 0; i < p->kinds[k].kept; i++) {
             fprintf(out, "%s\n    {\"kind\": \"%s\", \"text\": ", comma,
                     fg_problem_name((enum fg_problem)k));
-            string(out, p->kinds[k].texts[i]);
+            fg_report_string(out, p->kinds[k].texts[i]);
             fputc('}', out);
             comma = ",";
         }
@@ -115,7 +115,7 @@ static void log_part(const struct fg_report *r, FILE *out)
     const struct fg_story *s = r->story;
 
     fputs("  \"log\": {\"dir\": ", out);
-    string(out, r->log->dir);
+    fg_report_string(out, r->log->dir);
     fprintf(out,
             ", \"appliance\": \"%016" PRIx64 "\", \"segments\": %zu, \"first_seq\": %" PRIu64
             ", \"begin_snapshot\": %" PRIu64 ", \"snapshots\": %" PRIu64 ", \"last_seq\": %" PRIu64
@@ -135,9 +135,9 @@ static void redis_part(const struct fg_redis_audit *a, FILE *out)
         return;
     }
     fputs("  \"redis\": {\"address\": ", out);
-    string(out, a->address);
+    fg_report_string(out, a->address);
     fputs(", \"prefix\": ", out);
-    string(out, a->prefix);
+    fg_report_string(out, a->prefix);
     fprintf(out,
             ", \"cursor\": %" PRIu64 ", \"behind\": %" PRIu64 ", \"items\": %" PRIu64
             ", \"orders\": %" PRIu64 ", \"events\": %" PRIu64 "},\n",
@@ -151,9 +151,9 @@ static void postgres_part(const struct fg_postgres_audit *a, FILE *out)
         return;
     }
     fputs("  \"postgres\": {\"address\": ", out);
-    string(out, a->address);
+    fg_report_string(out, a->address);
     fputs(", \"schema\": ", out);
-    string(out, a->schema);
+    fg_report_string(out, a->schema);
     fprintf(out,
             ", \"cursor\": %" PRIu64 ", \"behind\": %" PRIu64 ", \"filled_seq\": %" PRIu64
             ", \"items\": %" PRIu64 ", \"orders\": %" PRIu64 ", \"denied\": %" PRIu64 "},\n",
@@ -167,7 +167,7 @@ static void peer_part(const struct fg_peer *p, FILE *out)
         return;
     }
     fputs("  \"peer\": {\"dir\": ", out);
-    string(out, p->dir);
+    fg_report_string(out, p->dir);
     fprintf(out,
             ", \"first_seq\": %" PRIu64 ", \"last_seq\": %" PRIu64 ", \"epoch\": %" PRIu64
             ", \"from_seq\": %" PRIu64 ", \"same_seq\": %" PRIu64 "},\n",
@@ -205,7 +205,7 @@ void fg_report_json(const struct fg_report *r, FILE *out)
 {
     fprintf(out, "{\n  \"audit\": \"%s\",\n  \"oversold\": %" PRIu64 ",\n",
             fg_report_passed(r) ? "pass" : "fail", r->oversold);
-    problems(r->problems, out);
+    fg_report_problems_json(r->problems, out);
     items(&r->story->tables, out);
     log_part(r, out);
     redis_part(r->redis, out);
@@ -217,7 +217,7 @@ void fg_report_json(const struct fg_report *r, FILE *out)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static void text_problems(const struct fg_problems *p, FILE *out)
+void fg_report_problems_text(const struct fg_problems *p, FILE *out)
 {
     for (int k = 0; k < FG_PROBLEM_COUNT; k++) {
         const struct fg_problem_kind *kind = &p->kinds[k];
@@ -253,7 +253,7 @@ void fg_report_text(const struct fg_report *r, FILE *out)
 {
     const struct fg_story *s = r->story;
 
-    text_problems(r->problems, out);
+    fg_report_problems_text(r->problems, out);
     fprintf(out, "log      %s: %" PRIu64 " records in %zu segments, %u orders", r->log->dir, s->seq,
             r->log->count, s->tables.order_count);
     for (int k = FG_STATE_ABSENT + 1; k < FG_STATE_COUNT; k++)

@@ -25,4 +25,9 @@ bool fg_report_passed(const struct fg_report *r);
 void fg_report_json(const struct fg_report *r, FILE *out);
 void fg_report_text(const struct fg_report *r, FILE *out);
 
+/* Parts of these. */
+void fg_report_string(FILE *out, const char *text); /**< as JSON */
+void fg_report_problems_json(const struct fg_problems *p, FILE *out);
+void fg_report_problems_text(const struct fg_problems *p, FILE *out);
+
 #endif

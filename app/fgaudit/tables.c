@@ -58,6 +58,8 @@ void fg_tables_init(struct fg_tables *t)
 
 void fg_tables_free(struct fg_tables *t)
 {
+    for (uint32_t i = 0; i < t->item_count; i++)
+        free(t->items[i].stocks);
     free(t->items);
     free(t->item_slots);
     free(t->orders);

@@ -49,6 +49,8 @@ struct fg_item {
     uint32_t line_max, claim_ms, wait_ttl_ms, line_flags;
     struct fg_line *line;          /* NULL = nobody ever waited; of struct fg_story */
     struct fg_moved lease, giving; /* LEASE, RETURN: cumulative */
+    int64_t *stocks;               /* units added less removed, after each STOCK; NULL = none */
+    uint32_t stock_count;
     bool in_redis, in_postgres;
     uint8_t name_len; /* 0 = never named */
     uint8_t name[FG_JOURNAL_ITEM_NAME_MAX];

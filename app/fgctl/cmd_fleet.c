@@ -250,6 +250,34 @@ static int change_map(struct fg_cli *cli, const struct fg_member_settings *s, co
     return code;
 }
 
+/* ---- all of it, as text ---------------------------------------------------------------------- */
+
+static void print_value(void *prefix, const char *key, const struct fg_arbiter_value *value)
+{
+    if (value->revision)
+        printf("%s%s\n%s\n", (const char *)prefix, key, value->bytes);
+}
+
+/* As `etcdctl get --prefix` prints it. */
+static int dump(const struct fg_member_settings *s)
+{
+    struct fg_arbiter_options options = s->etcd;
+    struct fg_error err = {""};
+    struct fg_arbiter *etcd;
+    int64_t store;
+    int code = FG_EXIT_INPUT;
+
+    options.timeout_ms = ETCD_MS;
+    etcd = fg_arbiter_open(&options, &err);
+    if (etcd)
+        code = exit_of(fg_arbiter_changes(etcd, FG_FLEET_PREFIX, 0, print_value, options.prefix,
+                                          &store, &err));
+    fg_arbiter_close(etcd);
+    if (code != FG_EXIT_OK)
+        fg_complain("%s", err.text);
+    return code;
+}
+
 int fg_cmd_fleet_map(struct fg_cli *cli, const struct fg_args *args)
 {
     const char *path = args->options[OPT_CONFIG] ? args->options[OPT_CONFIG] : CONFIG_PATH;
@@ -262,6 +290,8 @@ int fg_cmd_fleet_map(struct fg_cli *cli, const struct fg_args *args)
         fg_complain("%s", err.text);
     else if (!config->fleet.enabled)
         fg_complain("%s: [fleet] enabled = no", path);
+    else if (strcmp(args->command->verb, "dump") == 0)
+        code = dump(&config->fleet);
     else
         code = change_map(cli, &config->fleet, args->command->verb);
     explicit_bzero(config, sizeof(*config)); /* passwords */

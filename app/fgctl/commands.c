@@ -193,6 +193,9 @@ static const char fleet_freeze_help[] =
     "Until `fgctl fleet thaw` no member leases or returns units. Members that run sell what they\n"
     "hold, and answer BUSY to requests that need more; a member that starts meanwhile sells\n"
     "nothing, for it cannot take part.\n";
+static const char fleet_dump_help[] =
+    "Map, members and pools: a line with the key, one with the value, as `etcdctl get --prefix`\n"
+    "prints them. Freeze the fleet first when its members run.\n";
 static const char pair_force_help[] =
     "The last resort, when the other box is lost and the arbiter's register names it. What it\n"
     "acknowledged alone is lost with it. It says what it would do, and wants a sentence typed.\n";
@@ -359,6 +362,9 @@ const struct fg_command fg_commands[] = {
      "stop all leases and returns of all members; needs no daemon", fleet_freeze_help},
     {"fleet", "thaw", "", 0, 0, OPTIONS(fleet_options), fg_cmd_fleet_map,
      "allow them again; needs no daemon", NULL},
+    {"fleet", "dump", "", 0, 0, OPTIONS(fleet_options), fg_cmd_fleet_map,
+     "what etcd has of the fleet, as text, for `fgaudit --fleet --pools`; needs no daemon",
+     fleet_dump_help},
     {"report", NULL, "", 0, 0, OPTIONS(report_of_options), fg_cmd_report,
      "what became of each item's units, as CSV; reads the log, needs no daemon", report_help},
     {"capture", NULL, "FILE", 1, 1, OPTIONS(capture_options), fg_cmd_capture,

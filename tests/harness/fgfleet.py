@@ -104,13 +104,19 @@ class Fleet:
             return (self.taken(item), free) == (taken, total - taken)
         fgtest.wait_until(settled, seconds, f'{taken} of {total} units are in orders, the rest is free')
 
-    def audit(self):
-        """Stops all; each log adds up."""
+    def audit(self, pools=True):
+        """Stops all; each log adds up, and all of them with the pools that etcd has."""
         for member in self.members:
             if member.gate.running():
                 member.gate.stop()
-            code, text = self.lab.audit(log=member.gate.log_dir)
-            assert code == 0, text
+        path = self.lab.unique('pools')
+        if pools:
+            with open(path, 'w', encoding='utf-8') as f:
+                f.write(self.fgctl('fleet', 'dump'))
+        code, text = self.lab.audit('--fleet', *(m.gate.log_dir for m in self.members),
+                                    **({'pools': path} if pools else {'shards': SHARDS}))
+        assert code == 0, text
+        return text
 
 
 class Buyer:

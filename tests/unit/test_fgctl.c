@@ -670,7 +670,7 @@ static void completes(void **state)
                 {"--json stock ''", "add remove"},
                 {"--socket /x block ''", "list add del load save"},
                 {"user ''", "deny allow denied worst"},
-                {"fleet ''", "status init freeze thaw"},
+                {"fleet ''", "status init freeze thaw dump"},
                 {"user deny --f", "--file"},
                 {"item add 5 --us", "--user-limit"},
                 {"top --c", "--count"},
