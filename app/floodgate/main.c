@@ -137,6 +137,16 @@ static void print_finding(void *ctx, bool warning, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
+/* What the engines would not need without them. */
+static void print_lists(const struct fg_config *config, uint64_t engines)
+{
+    static struct fg_config without;
+
+    without = *config;
+    without.limits.waiting_max = 0;
+    print_size("  of that, waiting lists", engines - fg_memory_needed(&without).workers.engines);
+}
+
 /* Finished orders stay in memory, so this is what users can do to it. */
 static void print_orders(const struct fg_config *config)
 {
@@ -162,6 +172,7 @@ static int check(const char *path, bool new_log)
     need = fg_memory_needed(&config);
     printf("%s: ok\nmemory at start-up:\n", path);
     print_size("engines (limits)", need.workers.engines);
+    print_lists(&config, need.workers.engines);
     print_size("ledger (limits)", need.ledger);
     print_size("rings", need.workers.rings);
     print_size("reply slots", need.workers.slots);

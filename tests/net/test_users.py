@@ -439,11 +439,18 @@ def test_memory_of_the_limits(lab):
         assert code == 0, text
         return float(re.search(r'^ +engines \(limits\) +([0-9.]+) MiB$', text, re.M)[1])
 
+    def lists():
+        return float(re.search(r'^ +of that, waiting lists +([0-9.]+) MiB$', gate.check()[1], re.M)[1])
+
     base = engines(items_max=1000, orders_max=20000, users_max=20000)
     more = engines(orders_max=1020000)
     assert 60 < more - base < 120, 'a million orders'
     assert engines(users_max=1020000) == more, 'users have their place beside the orders'
     assert engines(items_max=101000) - more > 10
+    base = engines(items_max=1000, waiting_max=0)
+    assert lists() == 0
+    more = engines(waiting_max=1000000)
+    assert 26 < lists() < 40 and abs(more - base - lists()) < 0.2, (base, more, lists())
     _, text = gate.check()
     assert '\norders_max = 1020000: room for the orders of 31875 users who each let unsold_max = 32 orders' in text, text
 
