@@ -77,10 +77,10 @@ class Answer:
 
 
 class Gateway:
-    """nginx with the module, in the shoppers' namespace of a link, on 127.0.0.1:8080 there."""
+    """nginx with the module, in the shoppers' namespace of a link, on 127.0.0.1:8080 (or another port) there."""
 
     def __init__(self, lab, ns, servers, keys, workers=1, top='', http='', locations=LOCATIONS, kind='number', listen='',
-                 daemon=False, connections=4096, members=()):
+                 daemon=False, connections=4096, members=(), port=PORT):
         """members: of a fleet, in place of servers. listen: further directives of the server. daemon: nginx leaves the foreground, as its upgrade needs."""
         if not shutil.which('nginx'):
             raise fgtest.Skip('nginx is not installed')
@@ -90,7 +90,7 @@ class Gateway:
         os.mkdir(self.folder)
         self.keys, self.servers = keys, servers if isinstance(servers, str) else ' '.join(servers)
         self.workers, self.top, self.http, self.locations, self.kind = workers, top, http, locations, kind
-        self.listen, self.daemon, self.connections = listen, daemon, connections
+        self.listen, self.daemon, self.connections, self.port = listen, daemon, connections, port
         self.asked = f'floodgate_members {" ".join(members)};' if members else f'floodgate_servers {self.servers};'
         self.secret('user'), self.secret('session')
         self.write_config()
@@ -120,7 +120,7 @@ floodgate_user_secret {self.folder}/user;
 floodgate_session_secret {self.folder}/session;
 floodgate_items {ITEM} 8 9;
 {self.http}
-server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
+server {{ listen 127.0.0.1:{self.port} reuseport; keepalive_requests 1000000;
 {self.listen}
 {self.locations}
 }} }}
@@ -183,10 +183,10 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
     # ---- requests ----
 
     def connection(self, seconds=70):
-        c = http.client.HTTPConnection('127.0.0.1', PORT, timeout=seconds)
+        c = http.client.HTTPConnection('127.0.0.1', self.port, timeout=seconds)
         c.sock = self.ns.socket(socket.SOCK_STREAM)
         c.sock.settimeout(seconds)
-        c.sock.connect(('127.0.0.1', PORT))
+        c.sock.connect(('127.0.0.1', self.port))
         return c
 
     def request(self, method, path, body=None, connection=None, **headers):
@@ -223,7 +223,7 @@ server {{ listen 127.0.0.1:{PORT} reuseport; keepalive_requests 1000000;
         """Bytes as they are, and what comes back until nginx closes or is quiet for a second."""
         s = self.ns.socket(socket.SOCK_STREAM)
         s.settimeout(seconds)
-        s.connect(('127.0.0.1', PORT))
+        s.connect(('127.0.0.1', self.port))
         s.sendall(data)
         got = b''
         with contextlib.suppress(TimeoutError, ConnectionError):

@@ -326,6 +326,24 @@ def test_waiting_list(lab):
     shop.audit(lab)
 
 
+def test_one_place_through_two_gateways(lab):
+    """a user who waits with two keys, through two gateways, at one moment too, has one place; a repeat at the other gateway keeps it"""
+    shop, web = open_shop(lab, item=LINE)
+    other = Gateway(lab, shop.link.b, shop.link.a_ip, shop.gate.keys, port=8081).start()
+    said(web.reserve(1, 'a', wait=True), 200)
+    place = said(web.reserve(2, 'b', wait=True), 202)
+    said(other.reserve(2, 'another', wait=True), 409, 'USER_LIMIT')
+    again = said(other.reserve(2, 'b', wait=True), 202)
+    assert (again['ticket'], again['ahead']) == (place['ticket'], place['ahead']) == (1, 0), (place, again)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for user in range(3, 13):
+            asked = [pool.submit(gateway.reserve, user, key, wait=True) for gateway, key in ((web, 'x'), (other, 'y'))]
+            assert sorted(a.result(timeout=20).status for a in asked) == [202, 409], [a.result() for a in asked]
+    fgtest.wait_until(lambda: web.get(f'/v1/items/{ITEM}').json['waiting'] == 11, 10, 'eleven wait')
+    assert not web.bad_lines() + other.bad_lines(), web.bad_lines() + other.bad_lines()
+    shop.audit(lab)
+
+
 def test_long_poll_of_a_waiting_order(lab):
     """who is connected stays in the line without a packet every two seconds, and hears of the offer at once"""
     shop, web = open_shop(lab, item={**LINE, 'wait_ttl_ms': 4000})
