@@ -28,11 +28,8 @@ void sim_link_send(struct sim_world *w, struct sim_node *from, const struct fg_p
     bytes = calloc(1, size);
     FG_ASSERT(bytes);
     memcpy(bytes, o->bytes, o->size);
-    for (uint32_t i = 0; i < o->count; i++) {
-        FG_ASSERT(o->first + i <= from->disk.written);
-        memcpy(bytes + o->size + (size_t)i * FG_PAIR_RECORD_SIZE, &from->disk.log[o->first + i],
-               sizeof(struct sim_record));
-    }
+    if (o->count)
+        sim_log_read(w, from, o->first, o->count, bytes + o->size);
     post(w, 1 - from->index, o->link, bytes, size);
 }
 

@@ -2,7 +2,8 @@
 /*
  * A pair in one thread: two nodes with the real lib/pair, and around them what is made up: time in
  * ms, a link that delays, stalls and breaks, disks that lose what was not synced, an arbiter that
- * carries out swaps late or never. Records are numbers; the log is an array.
+ * carries out swaps late or never. The log is an array (pair_array.c), or the real one on a disk
+ * that is made up (pair_log.c).
  */
 #ifndef FG_SIM_PAIR_WORLD_H
 #define FG_SIM_PAIR_WORLD_H
@@ -40,6 +41,7 @@ struct sim_disk {
     uint64_t first;    /* earlier ones were removed; 0 = 1. The array keeps them for the oracle */
     uint64_t matched;  /* so many are known to be those of the history */
     bool exists;       /* there is a log */
+    struct sim_log *real; /* pair_log.c */
 };
 
 struct sim_node {
@@ -93,10 +95,9 @@ struct sim_value {
 };
 
 struct sim_options {
-    bool old_disks;       /* a leader that is alone may lose its disk, or get an old one */
-    bool restored;        /* the arbiter may be restored from a copy */
-    bool retires;         /* old records are removed */
-    bool by_epoch_record; /* a bug of the log: an epoch begins where its EPOCH record is */
+    bool old_disks; /* a leader that is alone may lose its disk, or get an old one */
+    bool restored;  /* the arbiter may be restored from a copy */
+    bool retires;   /* old records are removed */
 };
 
 struct sim_world {
@@ -153,6 +154,25 @@ void sim_arbiter_tick(struct sim_world *w);
 
 /* pair_world.c: after each input of a node */
 void sim_drain(struct sim_world *w, struct sim_node *n);
+
+/* The log of a node, as pair_array.c or pair_log.c has it. node.disk is what the oracle knows of
+ * it. Each tells lib/pair how far it is, and drains then. */
+void sim_log_folder(bool make); /* for all runs: made, and removed with what a crash left there */
+void sim_log_begin(struct sim_world *w, struct sim_node *n); /* of a run */
+void sim_log_end(struct sim_world *w, struct sim_node *n);
+/* A process begins; *log is what it finds. False: it could not. */
+bool sim_log_open(struct sim_world *w, struct sim_node *n, struct fg_pair_log *log);
+void sim_log_stop(struct sim_world *w, struct sim_node *n, bool power); /* and ends; by power cut */
+void sim_log_step(struct sim_world *w, struct sim_node *n);             /* the journal's thread */
+void sim_log_order(struct sim_world *w, struct sim_node *n, const struct fg_pair_output *o);
+void sim_log_record(struct sim_world *w, struct sim_node *n); /* a worker has one */
+void sim_log_told(struct sim_world *w, struct sim_node *n);   /* the watermark, before outputs */
+/* Of the records first.. to the peer. */
+void sim_log_read(struct sim_world *w, struct sim_node *n, uint64_t first, uint32_t count,
+                  uint8_t *bytes);
+void sim_log_retire(struct sim_world *w, struct sim_node *n);
+/* The disk is one of an earlier time, with records up to `keep`. */
+void sim_log_lose(struct sim_world *w, struct sim_node *n, uint64_t keep);
 
 /* pair_oracle.c */
 __attribute__((format(printf, 2, 3))) void sim_fail(struct sim_world *w, const char *format, ...);

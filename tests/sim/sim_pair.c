@@ -5,24 +5,19 @@
  */
 #include "pair_world.h"
 
-/* Beside the bugs that are planted into lib/pair: one of the log. */
-static bool torn_epochs;
-
 #ifdef SIM_CANARIES
 #include "pair_canary.h"
 enum sim_canary sim_canary;
-static const struct sim_canary_name canaries[] = {
-    {"NONE", "no bug"},
+static const struct sim_canary_name canaries[] = {{"NONE", "no bug"},
 #define X(name, text) {#name, text},
-    SIM_CANARY_LIST(X)
+                                                  SIM_CANARY_LIST(X)
 #undef X
-        {"TORN_EPOCH", "the log knows an epoch by its EPOCH record only"}};
+};
 enum { CANARIES = sizeof(canaries) / sizeof(canaries[0]) };
 
 static void plant(unsigned number)
 {
-    torn_epochs = number == CANARIES - 1;
-    sim_canary = torn_epochs ? SIM_CANARY_NONE : (enum sim_canary)number;
+    sim_canary = (enum sim_canary)number;
 }
 #endif
 
@@ -82,10 +77,8 @@ static void check_calm(struct sim_world *w, bool traced, enum fg_pair_state befo
 static void run(void *world, uint64_t seed, bool traced, char failure[SIM_FAILURE_MAX])
 {
     struct sim_world *w = world;
-    struct sim_options options = {.old_disks = seed % 8 == 3,
-                                  .restored = seed % 8 == 6,
-                                  .retires = seed % 8 == 7,
-                                  .by_epoch_record = torn_epochs};
+    struct sim_options options = {
+        .old_disks = seed % 8 == 3, .restored = seed % 8 == 6, .retires = seed % 8 == 7};
     enum fg_pair_state before[2] = {FG_PAIR_STATES, FG_PAIR_STATES};
 
     sim_begin(w, seed, &options);
@@ -134,5 +127,10 @@ int main(int argc, char **argv)
 #endif
     };
 
-    return sim_main(&subject, argc, argv);
+    int result;
+
+    sim_log_folder(true);
+    result = sim_main(&subject, argc, argv);
+    sim_log_folder(false);
+    return result;
 }
