@@ -120,8 +120,7 @@ def test_kill_and_stop_on_a_full_disk(lab):
         wait_until(lambda: ' ready: ' in sale.gate.output(), 20, 'it starts on a full disk')
         began = time.monotonic()
         sale.gate.stop()
-        took = time.monotonic() - began
-        assert took < 10, f'it ends within the time for what is under way, not {took:.1f} s'
+        fgtest.soon(began, 10, 'it ends within the time for what is under way')
         os.unlink(f'{disk}/filler')
         sale.gate.start()
         sale.keep_shopping(3, seconds=8)

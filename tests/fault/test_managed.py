@@ -222,9 +222,8 @@ def test_dead_names_hold_no_stop(lab):
         asked += silent.recv(512)
     began = time.monotonic()
     assert gate.stop() == 0
-    took = time.monotonic() - began
-    print(f'# stopped in {took:.1f} s')
-    assert took < 6, took
+    print(f'# stopped in {time.monotonic() - began:.1f} s')
+    fgtest.soon(began, 6, 'it stops')
     assert 'sink postgres: ' in gate.output() and 'it is left behind' in gate.output(), gate.output()[-1000:]
     silent.close()
 

@@ -175,7 +175,7 @@ def stopped_process(kind, lab):
     try:
         began = time.monotonic()
         log.load(50)
-        assert time.monotonic() - began < 5, 'the log must not wait for the sink'
+        fgtest.soon(began, 5, 'the log does not wait for the sink')
         status = log.in_state('away')
         assert status['error'] and server.no_answer(kind.TIMEOUT_MS) in status['error'], status
         fgtest.pause(1, 'several attempts pile up in its sockets')
@@ -195,7 +195,9 @@ def stop_while_it_hangs(kind, lab):
         log.load()
         wait_until(lambda: log.status()['lag'] > 0, 5, 'there is something to drain')
         took = log.stop(drain=400)
-        assert 300 <= took < kind.STOP_MS_MAX, took
+        assert 300 <= took, took
+        if took >= kind.STOP_MS_MAX:
+            raise fgtest.Timeout(f'it stops: after {took} ms')
         server.follow(log, timeout=kind.TIMEOUT_MS)
         assert log.status()['state'] != 'live'
     finally:

@@ -271,8 +271,7 @@ def daemon_stops_while_it_hangs(kind, lab):
     s.lags()
     began = time.monotonic()
     s.gate.stop(seconds=2 * kind.STOP_S)
-    took = time.monotonic() - began
-    assert took < kind.STOP_S, f'{took:.1f} s'
+    fgtest.soon(began, kind.STOP_S, 'it stops')
     thaw = threading.Timer(1, s.server.thaw)
     thaw.start()
     s.gate.start()

@@ -91,29 +91,34 @@ def test_every_idle_policy(lab):
     assert s.gate.stop() == 0
 
 
-def sleeps_a_second(gate):
-    """Of the worker that sleeps least. A sched_yield is none: the kernel counts it as involuntary."""
+def sleeps(gate):
+    """A function that tells how often each worker has slept since. A sched_yield is none: the kernel counts it as involuntary."""
     def count():
         counts = []
         for task in fgtest.threads(gate.process.pid, 'worker'):
             with open(f'/proc/{gate.process.pid}/task/{task}/status', encoding='ascii') as f:
                 counts += [int(line.split()[1]) for line in f if line.startswith('voluntary_ctxt_switches')]
         return counts
-    began, before = time.monotonic(), count()
+    before = count()
     assert len(before) == 2, before
-    fgtest.pause(1, 'the interval that is measured')
-    return min(b - a for a, b in zip(before, count())) / (time.monotonic() - began)
+    return lambda: [b - a for a, b in zip(before, count())]
 
 
+@fgtest.timeout(120)
 def test_idle_workers_leave_the_cpu(lab):
     """a worker that yields or sleeps does leave its CPU to the kernel's threads many times a second, one that spins never"""
     s = Shop(lab, TEN, workers=2, **{'workers.cpus': '0,0'})
-    for idle, least, most in (('spin', 0, 5), ('yield', 20, 20000), ('sleep', 100, 20000)):
+    for idle, least in (('spin', 0), ('yield', 6), ('sleep', 100)):
         s.gate.settings['workers.idle'] = idle
         s.gate.write_config()
         s.gate.restart()
-        found = sleeps_a_second(s.gate)
-        assert least <= found <= most, (idle, found)
+        began, slept = time.monotonic(), sleeps(s.gate)
+        if least:
+            fgtest.wait_until(lambda: min(slept()) >= least, 40, f'a worker that is told to {idle} leaves the CPU')  # noqa: B023
+            assert max(slept()) <= 20000 * (time.monotonic() - began), 'not in each loop'
+        else:
+            fgtest.pause(1, 'the interval that is measured')
+            assert min(slept()) <= 5, slept()
     assert s.gate.stop() == 0
 
 
@@ -138,10 +143,12 @@ def test_frames_that_get_no_answer(lab):
     for bad in (forged, unknown, good[:-1], good + b'\0', b'XX' + good[2:]):
         s.shop.socket.send(bad)
     assert s.shop.receive(0.3) is None
-    stats = s.gate.get('/v1/stats')
-    assert stats['drops']['tag'] == 1 and stats['drops']['key'] == 1, stats['drops']
-    seen = stats['drops']['length'] + stats['drops']['magic'] + fgtest.malformed(stats)
-    assert seen == 3, stats
+
+    def counted():
+        stats = s.gate.get('/v1/stats')
+        drops = stats['drops']
+        return (drops['tag'], drops['key'], drops['length'] + drops['magic'] + fgtest.malformed(stats))
+    fgtest.wait_until(lambda: counted() == (1, 1, 3), 5, 'each is counted')
     assert s.shop.query(1, bytes(16)).status == 'UNKNOWN_ORDER'
 
 
@@ -198,16 +205,15 @@ def test_sigterm_under_load(lab):
     fgtest.wait_until(lambda: len(acknowledged) > 100, 20, 'orders are acknowledged')
     begin = time.monotonic()
     assert s.gate.stop() == 0
-    took = time.monotonic() - begin
+    fgtest.soon(begin, 8, 'it stops')
     thread.join()
     while (reply := s.shop.receive(0.1)):
         if reply.status == 'RESERVED':
             acknowledged.append(reply.order_id)
-    assert len(acknowledged) > 100 and took < 8, (len(acknowledged), took)
     s.gate.start()
     for order in acknowledged[-300:]:
         assert s.shop.query(users[order], order).status == 'RESERVED'
-    assert s.totals()[2] >= len(set(acknowledged))
+    assert s.totals()[2] >= len(set(acknowledged)) > 100
 
 
 def test_item_commands(lab):
@@ -260,7 +266,8 @@ def test_redis_follows(lab):
     redis.kill()
     assert s.reserve(2)[0] == 'RESERVED'
     fgtest.wait_until(lambda: s.gate.sink('redis')['state'] == 'away', 5, 'Redis is away')
-    assert status()['state'] == 'degraded' and s.gate.healthy(), 'degraded, but healthy'
+    fgtest.wait_until(lambda: status()['state'] == 'degraded', 5, 'degraded')
+    assert s.gate.healthy(), 'degraded, but healthy'
     assert s.gate.sink('redis')['lag'] > 0
     redis.start()
     fgtest.wait_until(lambda: s.gate.sink('redis')['state'] == 'live' and s.gate.sink('redis')['lag'] == 0, 5, 'caught up')
@@ -438,7 +445,8 @@ def test_second_signal_ends_at_once(lab):
     assert s.gate.running()
     begin = time.monotonic()
     s.gate.process.signal(signal.SIGINT)
-    assert s.gate.process.wait(5) == 1 and time.monotonic() - begin < 1
+    assert s.gate.process.wait(5) == 1
+    fgtest.soon(begin, 1, 'it ends at once')
     s.gate.start()
     assert s.totals() == (10, 10, 0, 0)
 
@@ -464,8 +472,7 @@ def test_a_worker_that_stands_still(lab):
     ptrace(0x4207, thread)  # INTERRUPT: this thread only
     os.waitpid(thread, 0x40000000)  # __WALL
     fgtest.wait_until(lambda: gate.api('GET', '/healthz')[0] == 503, 5, 'unhealthy')
-    assert gate.get('/v1/status')['workers_stalled'] == 1
-    assert 'worker 1 is stalled' in gate.output()
+    fgtest.wait_until(lambda: gate.get('/v1/status')['workers_stalled'] == 1 and 'worker 1 is stalled' in gate.output(), 5, 'it is told')
     ptrace(17, thread)  # DETACH
     fgtest.wait_until(gate.healthy, 5, 'healthy again')
     assert gate.stop() == 0
@@ -480,7 +487,8 @@ def full_disk(lab, disk):
         reply = s.shop.receive(0.3)
         statuses.append(reply and reply.status)
     assert statuses[-1] == 'BUSY' and set(statuses[:-1]) <= {'RESERVED', None}, statuses[-5:]
-    assert s.gate.api('GET', '/healthz')[0] == 503 and s.gate.get('/v1/status')['log']['state'] == 'full'
+    fgtest.wait_until(lambda: s.gate.api('GET', '/healthz')[0] == 503 and s.gate.get('/v1/status')['log']['state'] == 'full', 5,
+                      'it is told')
     assert s.monitor.query(1, os.urandom(16)).status == 'UNKNOWN_ORDER'
     os.unlink(f'{disk}/filler')
     fgtest.wait_until(s.gate.healthy, 5, 'healthy when there is room')
