@@ -85,7 +85,7 @@ def told_and_judged_alike(sale, seconds):
     assert gate.get('/v1/items/101')['state'] == 'open' and answer(101, 51) == 'RESERVED'
     ctl('close', 101)
     assert gate.get('/v1/items/101')['state'] == 'closed' and answer(101, 52) == 'CLOSED'
-    ctl('item', 'set', 102, '--opens', '+1500ms')
+    ctl('item', 'set', 102, '--opens', '+4s')
     assert (gate.get('/v1/items/102')['state'], answer(102, 53)) == ('scheduled', 'NOT_OPEN')
     wait_until(lambda: gate.get('/v1/items/102')['state'] == 'open', 10, 'it opens in time')
     assert answer(102, 54) == 'RESERVED'

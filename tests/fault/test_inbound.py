@@ -127,9 +127,9 @@ def test_what_an_order_service_asks_for(lab):
     again = [sale.command(op, *o) for o, op in ((orders[31], 'confirm'), (orders[32], 'cancel'), (orders[33], 'cancel'))]
     have = sale.answered(again)
     assert [have[c]['status'] for c in again] == ['SOLD', 'CANCELLED', 'CANCELLED']
-    status = sale.status()
-    assert (status['state'], status['dead'], status['backlog'], status['error']) == ('live', 0, 0, ''), status
-    assert status['acknowledged'] == status['taken'] == len(sale.results()) == 38
+    status = wait_until(lambda: (s := sale.status())['acknowledged'] == 38 and s['backlog'] == 0 and s, 10, 'it knows of all')
+    assert (status['state'], status['dead'], status['error']) == ('live', 0, ''), status
+    assert status['taken'] == len(sale.results()) == 38
     assert sum(status['results'].values()) == 38
     text = sale.gate.api('GET', '/metrics')[1]
     assert 'floodgate_inbound_results_total' in text and 'status="SOLD"' in text, text[:2000]
@@ -197,7 +197,7 @@ def test_poison(lab):
         assert len(dead[command][1]) >= len(words), (words, dead[command])
         for sent, kept in zip(words, dead[command][1]):
             assert str(sent)[:256] == kept, (sent, kept)
-    assert sale.status()['dead'] == len(ids)
+    wait_until(lambda: sale.status()['dead'] == len(ids), 10, 'it knows of all')
     sale.finish()
 
 
