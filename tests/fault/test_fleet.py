@@ -10,7 +10,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'runner'))
+sys.dont_write_bytecode = True
 import fgtest  # noqa: E402
+import fleet as fleet_demo  # noqa: E402
 from fgfleet import ENDED, ITEM, SHARDS, Buyer, Fleet  # noqa: E402
 
 DONE = ('SOLD_OUT', 'INSUFFICIENT')
@@ -198,6 +201,24 @@ def test_operator(lab):
     gone = subprocess.run([*fleet.net.enter(), fgtest.program('fgctl'), 'fleet', 'thaw', '--config', member.gate.config],
                           capture_output=True, text=True, timeout=30, check=False)
     assert gone.returncode == 4, gone
+
+
+@fgtest.timeout(170)
+def test_demo(lab):
+    """tools/demo --fleet sells every unit of the hot item over both members, although one and etcd's leader die"""
+    demo = lab.start(os.path.join(fgtest.ROOT, 'tools', 'demo'), '--fleet', '2', '--no-setup', '--json', f'{lab.dir}/demo.json')
+    assert demo.wait(160) == 0, demo.output()
+    with open(f'{lab.dir}/demo.json', encoding='utf-8') as f:
+        s = json.load(f)
+    assert s['failures'] == [] and s['audit'] == 'pass' and s['oversold'] == 0, s
+    assert sum(s['hot']['sold']) == s['hot']['total'] == 4500 and min(s['hot']['sold']) > 0, s
+    assert sorted(s['outages_seconds']) == ['etcd', 'member'] and s['acknowledged'] > 5000, s
+    wrong = [{'audit': 'fail'}, {'oversold': 1}, {'unsold_while_wanted': 1}, {'hot': {'total': 4500, 'sold': [3000, 1499]}},
+             {'hot': {'total': 4500, 'sold': [4500, 0]}}, {'in_log': s['in_log'] + 1}, {'in_redis': 0}, {'contradictions': 1},
+             {'http': {**s['http'], 'given_up': 1}}, {'http': {**s['http'], 'told': {'SOLD_OUT': 5}}},
+             {'paid_units': s['sold'] - 1}, {'charged_twice': 1}, {'payments_open': 1}]
+    for change in wrong:
+        assert fleet_demo.failures({**s, **change}), change
 
 
 if __name__ == '__main__':

@@ -40,6 +40,7 @@ def options():
     p.add_argument('--json', metavar='FILE', help='write the summary as JSON')
     p.add_argument('--keep', action='store_true', help='leave log, configuration and output in their temporary folder')
     p.add_argument('--pair', action='store_true', help='another demo: a pair of appliances, of which either dies; see --pair --help')
+    p.add_argument('--fleet', action='store_true', help='another demo: members of a fleet sell from one pool; see --fleet --help')
     p.add_argument('--no-setup', action='store_true', help='do not look for missing packages, do not build')
     p.add_argument('--workers', type=int, default=2, choices=range(1, 9), help='workers of the appliance [2]')
     p.add_argument('--seed', type=int, default=1, help='of the shoppers [1]')
@@ -90,13 +91,14 @@ def add_page_items(gate):
     return [int(product['item']) for product in products]
 
 
-def start_service(lab, desk, gate, redis, postgres, until_idle=5):
-    """What it did stands in the summary that it writes when nothing is left to do."""
+def start_service(lab, ns, where, keys, redis, postgres, until_idle=5, **more):
+    """where: its words for the addresses of the appliance. What it did stands in the summary that it writes when nothing is left to
+    do."""
     summary = lab.unique('service.json')
-    options = {'redis': redis.address, 'postgres': postgres.conninfo, 'server': desk.a_ip, 'keys': gate.keys.path,
-               'items': f'{HOT}-{LESSER[-1]}', 'until_idle': until_idle, 'json': summary, **PROVIDER}
+    options = {'redis': redis.address, 'postgres': postgres.conninfo, 'keys': keys.path, 'items': f'{HOT}-{LESSER[-1]}',
+               'until_idle': until_idle, 'json': summary, **PROVIDER, **more}
     flags = [word for name, value in options.items() for word in (f'--{name.replace("_", "-")}', value)]
-    return fgtest.Process(lab, [fgtest.program('order-service'), *flags], ns=desk.b), summary
+    return fgtest.Process(lab, [fgtest.program('order-service'), *where, *flags], ns=ns), summary
 
 
 def finish_service(service, summary):
@@ -327,12 +329,13 @@ class Sale:
         self.postgres = lab.postgres()
         self.link = lab.pair()
         self.gate, self.desk = start_appliance(lab, self.link, self.redis, self.postgres, o.workers)
-        self.web = front.Web(lab, self.desk, self.gate, [*range(HOT, LESSER[-1] + 1), *add_page_items(self.gate)], o.listen)
+        self.web = front.Web(lab, self.desk.b, f'floodgate_servers {self.desk.a_ip}:4600', self.gate.keys,
+                             [*range(HOT, LESSER[-1] + 1), *add_page_items(self.gate)], o.listen)
         print(f'demo: the shop is at {self.web.url} (on this machine, with a certificate of its own)', flush=True)
 
     def run(self, seed):
         blast = start_shoppers(self.lab, self.link, self.gate, seed)
-        service = start_service(self.lab, self.desk, self.gate, self.redis, self.postgres)
+        service = start_service(self.lab, self.desk.b, ['--server', self.desk.a_ip], self.gate.keys, self.redis, self.postgres)
         shoppers = front.Shoppers(self.lab, self.web, f'{HOT}-{LESSER[-1]}', HOT, 0.4, WEB_SECONDS, seed)
         buyer = front.Buyer(self.lab, self.web)
         watch = watch_sale(self.gate, self.redis, blast, self.web)
@@ -369,7 +372,7 @@ def serve(lab, parts):
     ends = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ends.set())
-    start_service(lab, parts.desk, parts.gate, parts.redis, parts.postgres, until_idle=0)
+    start_service(lab, parts.desk.b, ['--server', parts.desk.a_ip], parts.gate.keys, parts.redis, parts.postgres, until_idle=0)
     print(f"""
 demo: all is running. Ctrl-C ends it, and removes everything.
   the shop    {parts.web.url}   (the browser warns of the certificate: it was made for this demo)

@@ -65,10 +65,11 @@ def listening_socket(where):
 class Web:
     """nginx in the namespace of the shop's own servers: 127.0.0.1:443 there, and `url` for people."""
 
-    def __init__(self, lab, desk, gate, items, listen):
+    def __init__(self, lab, ns, servers, keys, items, listen):
+        """servers: nginx's directive that has the addresses."""
         if not shutil.which('nginx') or not os.path.exists(MODULE):
             raise fgtest.Skip('nginx or its module is not there: tools/setup --for demo installs and builds both')
-        self.lab, self.ns, self.folder = lab, desk.b, lab.unique('edge')
+        self.lab, self.ns, self.folder = lab, ns, lab.unique('edge')
         os.mkdir(self.folder, 0o755)
         self.people = listening_socket(listen)
         host, self.port = self.people.getsockname()
@@ -79,7 +80,7 @@ class Web:
                 f.write(secrets.token_hex(32) + '\n')
         self.make_certificate(host)
         self.make_page()
-        self.write_config(desk, gate, items, host)
+        self.write_config(servers, keys, items, host)
         self.process = lab.start('unshare', '--fork', '--pid', '--kill-child', '--', 'nginx', '-c', self.path('nginx.conf'), '-p',
                                  self.folder, '-e', self.path('error.log'), ns=self.ns, name='nginx',
                                  env={'NGINX': f'{self.people.fileno()};'}, pass_fds=[self.people.fileno()])
@@ -105,14 +106,14 @@ class Web:
         with open(os.path.join(www, 'catalogue.json'), 'w', encoding='utf-8') as f:
             json.dump(page_products(), f)
 
-    def write_config(self, desk, gate, items, host):
+    def write_config(self, servers, keys, items, host):
         """The sample, with the paths and addresses of this demo. A trusted certificate for localhost would make HSTS stick."""
         with open(SAMPLE, encoding='utf-8') as f:
             text = re.sub(r'\n *add_header Strict-Transport-Security[^\n]*', '', f.read())
         temporary = ' '.join(f'{n}_temp_path {self.folder}/{n};' for n in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
-        for old, new in (('modules/ngx_http_floodgate_module.so;', f'{MODULE};\ndaemon off;'), ('198.18.0.1:4600', f'{desk.a_ip}:4600'),
+        for old, new in (('modules/ngx_http_floodgate_module.so;', f'{MODULE};\ndaemon off;'), ('floodgate_servers 198.18.0.1:4600;', f'{servers};'),
                          ('access_log off;', f'access_log off; {temporary}'), ('4711 4712;', ' '.join(map(str, items)) + ';'),
-                         ('/etc/floodgate/gateway-keys', gate.keys.path), ('/etc/floodgate/tls', self.folder),
+                         ('/etc/floodgate/gateway-keys', keys.path), ('/etc/floodgate/tls', self.folder),
                          ('/etc/floodgate/', self.folder + '/'), ('/run/nginx.pid', self.path('pid')),
                          ('/var/log/nginx', self.folder), ('/usr/share/floodgate/storefront', self.path('www')),
                          ('listen 443 ssl http2 backlog=4096 deferred reuseport;', 'listen 127.0.0.1:443 ssl http2 backlog=4096 deferred;'),
@@ -164,11 +165,11 @@ class Web:
 class Shoppers:
     """fghttp: many shoppers, each with a connection and an address of its own."""
 
-    def __init__(self, lab, web, items, hot, share, seconds, seed):
+    def __init__(self, lab, web, items, hot, share, seconds, seed, shoppers=SHOPPERS):
         self.audit, self.json = lab.unique('http.audit'), lab.unique('http.json')
         self.process = lab.start(
             fgtest.program('fghttp'), '--server', '127.0.0.1:443', '--ca', web.path('cert.pem'), '--user-secret',
-            web.path('user-secret'), '--audit', self.audit, '--json', self.json, '--shoppers', SHOPPERS, '--orders', ORDERS,
+            web.path('user-secret'), '--audit', self.audit, '--json', self.json, '--shoppers', shoppers, '--orders', ORDERS,
             '--seconds', seconds, '--items', items, '--hot', f'{hot}:{share}', '--cancel', 0.1, '--source-base', '127.1.0.1',
             '--seed', seed, ns=web.ns, name='fghttp')
 
