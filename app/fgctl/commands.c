@@ -186,6 +186,11 @@ static const struct fg_option pair_init_options[] = {
 static const struct fg_option fleet_options[] = {
     {"config", "FILE",
      "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [fleet]"}};
+static const char fleet_top_help[] =
+    "A member knows of the others what the pools in etcd say: HELD are the units that a member "
+    "has\n"
+    "sold, reserved, or free; HELD/S is their change. RESERVED, SOLD and ORDERS/S are of this\n"
+    "member alone. `q` ends it.\n";
 static const char fleet_init_help[] =
     "It writes the first map of members and shards to etcd, as the configuration has it, and\n"
     "refuses when there is one. Once for all members; each of them must have the same map.\n";
@@ -356,6 +361,9 @@ const struct fg_command fg_commands[] = {
      "begin a pair: its register in etcd, or its certificates; needs no daemon", pair_init_help},
     {"fleet", "status", "", 0, 0, NONE, fg_cmd_fleet_status,
      "this member of a fleet, its map and etcd; pool, units held and demand of each item", NULL},
+    {"fleet", "top", "", 0, 0, OPTIONS(top_options), fg_cmd_fleet_top,
+     "live view: what each member holds and waits for, the pool, the items that move most",
+     fleet_top_help},
     {"fleet", "init", "", 0, 0, OPTIONS(fleet_options), fg_cmd_fleet_map,
      "begin a fleet: its map in etcd; needs no daemon", fleet_init_help},
     {"fleet", "freeze", "", 0, 0, OPTIONS(fleet_options), fg_cmd_fleet_map,

@@ -218,6 +218,15 @@ void fg_screen_show(const char *head, const char *body);
 /** Whether q was pressed. A signal ends it early. */
 bool fg_screen_wait(uint64_t ms);
 
+/* live.c: a view that is repeated */
+/** By the options --interval and --count, until q, SIGINT, SIGTERM, or an exit code of `view`,
+ * which fetches and prints one. */
+int fg_live(const struct fg_cli *cli, const struct fg_args *args,
+            int (*view)(void *ctx, bool terminal), void *ctx);
+/** head and body as fg_screen_show takes them. */
+void fg_live_print(bool terminal, void (*head)(FILE *out, const void *ctx),
+                   void (*body)(FILE *out, const void *ctx), const void *ctx);
+
 /* show.c */
 void fg_print_json(const json_t *json);
 void fg_show(FILE *out, const json_t *json); /**< as indented `name: value` lines */
@@ -295,6 +304,7 @@ int fg_cmd_pair_join(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_pair_force(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_pair_init(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_fleet_status(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_fleet_top(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_fleet_map(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_audit(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_help(struct fg_cli *cli, const struct fg_args *args);

@@ -4,9 +4,11 @@
 #include <string.h>
 #include <wchar.h>
 
+#define COLUMNS_MAX 24 /* a fleet has 16 members */
+
 struct fg_table {
     unsigned columns;
-    bool right[16];
+    bool right[COLUMNS_MAX];
     char **cells; /**< row by row, the header first */
     size_t count, room;
 };
@@ -15,7 +17,7 @@ struct fg_table *fg_table_create(const char *const *columns, unsigned count)
 {
     struct fg_table *table = calloc(1, sizeof(*table));
 
-    if (!table || count > 16)
+    if (!table || count > COLUMNS_MAX)
         abort();
     table->columns = count;
     fg_table_add(table, columns);
@@ -82,7 +84,7 @@ static void print_cell(FILE *out, const char *text, size_t room, bool right, boo
 
 void fg_table_print(struct fg_table *table, FILE *out)
 {
-    size_t widths[16] = {0};
+    size_t widths[COLUMNS_MAX] = {0};
 
     for (size_t i = 0; i < table->count; i++) {
         size_t cell = width(table->cells[i]), *most = &widths[i % table->columns];

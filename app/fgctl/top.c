@@ -3,9 +3,7 @@
 #include "fgctl.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #define ITEMS_LISTED    20   /* without a terminal */
 #define ITEMS_SHOWN_MAX 1000 /* the first page of /v1/items: a view costs the daemon no more */
@@ -26,18 +24,6 @@ struct top {
     uint64_t at_ms, before_ms; /**< 0 = no view yet */
     bool terminal;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    interrupted = 1;
-}
-
-/* Only so that a wait ends, and the next view has the new size. */
-static void on_resize(int number)
-{
-}
 
 static const struct top_item *find_before(const struct top *top, uint64_t item, size_t guess)
 {
@@ -234,8 +220,17 @@ static void print_items(FILE *out, const struct top *top, unsigned rows)
     fg_table_free(table);
 }
 
-static void print_body(FILE *out, const struct top *top)
+static void print_summary(FILE *out, const void *view)
 {
+    const struct top *top = view;
+
+    print_head(out, top);
+    fg_show_alarms(out, top->status);
+}
+
+static void print_body(FILE *out, const void *view)
+{
+    const struct top *top = view;
     unsigned rows = 24, columns, drops = UINT32_MAX;
 
     if (top->terminal) {
@@ -246,31 +241,6 @@ static void print_body(FILE *out, const struct top *top)
     print_main_rates(out, top);
     print_drops(out, top, drops);
     print_items(out, top, top->terminal ? rows : ITEMS_LISTED);
-}
-
-static void print_view(const struct top *top)
-{
-    char *head = NULL, *body = NULL;
-    size_t size;
-    FILE *out = open_memstream(&head, &size);
-
-    if (!out)
-        abort();
-    print_head(out, top);
-    fg_show_alarms(out, top->status);
-    fclose(out);
-    out = open_memstream(&body, &size);
-    if (!out)
-        abort();
-    print_body(out, top);
-    fclose(out);
-    if (top->terminal)
-        fg_screen_show(head, body);
-    else
-        printf("%s%s\n", head, body);
-    fflush(stdout);
-    free(head);
-    free(body);
 }
 
 /* One object a line: what a script wants to read as it comes. */
@@ -295,22 +265,18 @@ static void print_json_view(const struct top *top)
     json_decref(all);
 }
 
-static int run(struct top *top, uint64_t interval_ms, uint64_t count)
+static int view(void *ctx, bool terminal)
 {
-    int code = FG_EXIT_OK;
+    struct top *top = ctx;
+    int code;
 
-    for (uint64_t view = 0; (count == 0 || view < count) && !interrupted; view++) {
-        if ((view && fg_screen_wait(interval_ms)) || interrupted)
-            break;
-        age(top);
-        code = fetch(top);
-        if (code != FG_EXIT_OK)
-            break;
-        if (top->cli->json)
-            print_json_view(top);
-        else
-            print_view(top);
-    }
+    top->terminal = terminal;
+    age(top);
+    code = fetch(top);
+    if (code == FG_EXIT_OK && top->cli->json)
+        print_json_view(top);
+    else if (code == FG_EXIT_OK)
+        fg_live_print(terminal, print_summary, print_body, top);
     return code;
 }
 
@@ -325,27 +291,9 @@ static void top_free(struct top *top)
 
 int fg_cmd_top(struct fg_cli *cli, const struct fg_args *args)
 {
-    struct top top = {.cli = cli, .terminal = !cli->json && isatty(STDOUT_FILENO)};
-    struct sigaction action = {.sa_handler = on_signal};
-    uint64_t interval_ms = 1000, count = 0;
-    int code;
+    struct top top = {.cli = cli};
+    int code = fg_live(cli, args, view, &top);
 
-    if (args->options[0] && (!fg_text_duration_read(args->options[0], &interval_ms, NULL) ||
-                             interval_ms < 100 || interval_ms > 3600000))
-        return fg_usage_error("--interval: \"%s\" is not a duration from 100ms to 1h",
-                              args->options[0]);
-    if (args->options[1] && (!fg_text_number(args->options[1], &count) || count < 1))
-        return fg_usage_error("--count: \"%s\" is not a whole number from 1 on", args->options[1]);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    action.sa_handler = on_resize;
-    sigaction(SIGWINCH, &action, NULL);
-    if (top.terminal)
-        fg_screen_begin();
-    fg_now_ms(); /* asks for the daemon's time now, and not between two samples */
-    code = run(&top, interval_ms, count);
-    if (top.terminal)
-        fg_screen_end();
     top_free(&top);
     return code;
 }

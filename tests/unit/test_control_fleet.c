@@ -52,6 +52,8 @@ static void one_appliance_is_no_fleet(void **state)
     assert_true(json_is_false(json_object_get(json, "enabled")));
     json_decref(json);
     json_decref(get("/v1/fleet/items", 409));
+    fails(1, "fleet top", "not a member of a fleet");
+    fails(2, "fleet top --interval 50ms", "100ms to 1h");
     fails(1, "fleet status", "not a member of a fleet");
     run(0, "fleet status --json");
 }
@@ -118,12 +120,109 @@ static void faults_are_shown(void **state)
     says(out, "  damaged  lamp");
 }
 
+/* Members as rows: what the pool says of both, and what this one knows of itself. */
+static void top_shows_all_members(void **state)
+{
+    json_t *json, *members;
+
+    is_a_member();
+    fx.daemon.fleet.view.fleet.silent = 1u << 0;
+    run(0, "fleet top --count 1");
+    says(out, "seen by member 1  map version 7\n");
+    says(out, "\npool   30 units free  etcd answers in 2 ms\n");
+    says(out, "MEMBER  STATE   HELD  HELD/S  RESERVED  SOLD  ORDERS/S  WAITS\n");
+    says(out, "     0  silent     5       0         -     -         -     40\n");
+    says(out, "     1  sells     65       0         0     0         0      0\n");
+    says(out, "   7  lamp    30    70     40         0");
+    assert_null(strchr(out, '\033'));
+    fx.daemon.fleet.view.fleet.silent = 0;
+    fx.daemon.fleet.view.fleet.may_sell = false;
+    fx.daemon.fleet.view.fleet.reason = FG_FLEET_REASON_FROZEN;
+    fx.daemon.fleet.view.fleet.map.frozen = true;
+    fx.daemon.fleet.view.etcd_ok = false;
+    run(0, "fleet top --count 1");
+    says(out, "map version 7, frozen\n");
+    says(out, "etcd is away  leases and returns nothing: a person froze the fleet\n");
+    says(out, "     0  answers ");
+    says(out, "     1  sells-nothing ");
+    fx.daemon.fleet.view.fleet.map.retired = 1u << 0;
+    run(0, "fleet top --count 1 --json");
+    json = json_loads(out, 0, NULL);
+    assert_non_null(json);
+    members = json_object_get(json, "members");
+    assert_int_equal(json_array_size(members), 2);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(members, 0), "state")),
+                        "retired");
+    assert_int_equal(number(json_array_get(members, 1), "held"), 65);
+    assert_int_equal(number(json, "free"), 30);
+    json_decref(json);
+}
+
+/* The newest view that a running `fleet top --json` wrote; NULL: none yet. */
+static json_t *newest_view(void)
+{
+    char *end, *line;
+
+    read_back("out", out, sizeof(out));
+    end = strrchr(out, '\n');
+    if (!end)
+        return NULL;
+    *end = 0;
+    line = strrchr(out, '\n');
+    return json_loads(line ? line + 1 : out, 0, NULL);
+}
+
+static void top_has_rates(void **state)
+{
+    double held = 0, leased = 0, orders = 0;
+    pid_t pid;
+
+    is_a_member();
+    pid = spawn("fleet top --json --interval 100ms");
+    for (int i = 0; i < 2000 && (held <= 0 || leased <= 0 || orders <= 0); i++) {
+        json_t *view = newest_view();
+
+        if (view) {
+            pthread_mutex_lock(&fx.daemon.lock);
+            fx.daemon.pool.pool.row[1].log.leased++; /* in each view more than before */
+            pthread_mutex_unlock(&fx.daemon.lock);
+            held = json_real_value(
+                json_object_get(json_array_get(json_object_get(view, "members"), 1), "held_rate"));
+            leased = json_real_value(
+                json_object_get(json_array_get(json_object_get(view, "items"), 0), "leased_rate"));
+            orders = json_real_value(json_object_get(json_object_get(view, "own"), "orders_rate"));
+            json_decref(view);
+        }
+        usleep(10000);
+    }
+    kill(pid, SIGINT);
+    assert_int_equal(finish(pid), 0);
+    assert_true(held > 0 && leased > 0 && orders > 0);
+}
+
+/* As many columns as there may be members. */
+static void the_largest_fleet_is_shown(void **state)
+{
+    struct fg_member_settings large = settings;
+
+    is_a_member();
+    large.members = FG_FLEET_MEMBERS_MAX;
+    fx.daemon.fleet.settings = &large;
+    run(0, "fleet status");
+    says(out, "HELD-15");
+    run(0, "fleet top --count 1");
+    says(out, "    15  answers ");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         T(one_appliance_is_no_fleet),
         T(member_and_pools_are_shown),
         T(faults_are_shown),
+        T(top_shows_all_members),
+        T(top_has_rates),
+        T(the_largest_fleet_is_shown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
