@@ -72,10 +72,18 @@ class Etcd:
         return ', '.join(f'{self.address}:{m.client}' for m in self.members)
 
     def ctl(self, *words, stdin=None):
-        """etcdctl, which a person would use."""
+        """etcdctl, which a person would use, and call again while the members choose a leader."""
         argv = [*self.ns.enter(), 'env', 'ETCDCTL_API=3', 'etcdctl', f'--endpoints={self.endpoints.replace(" ", "")}', *words]
-        return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=True,
-                              timeout=30).stdout
+        tried = []
+
+        def done():
+            tried.append(subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=30))
+            return tried[-1].returncode == 0
+        try:
+            fgtest.wait_until(done, 20, f'etcdctl {" ".join(words)}', 0.2)
+        except fgtest.Timeout as error:
+            raise fgtest.Timeout(f'{error}: {tried[-1].stderr}') from error
+        return tried[-1].stdout
 
     def leader(self):
         """The member that leads."""
