@@ -53,11 +53,12 @@ static const char *return_fault(const struct fg_pool_row *r, struct fg_members_u
 }
 
 /* Its units were settled from its log: what is not sold is free, also of what was under way; or
- * they were written off, and stay where they are. */
+ * they were written off, and stay where they are, also those of a return that was under way. */
 static const char *retired_fault(const struct fg_pool_row *r, struct fg_members_units *u)
 {
     int64_t held = r->stock + (int64_t)r->leased - (int64_t)r->returned;
-    int64_t had = u->added + (int64_t)r->leased - (int64_t)u->returned;
+    int64_t had = (u->added > r->stock ? u->added : r->stock) + (int64_t)r->leased -
+                  (int64_t)(u->returned < r->returned ? u->returned : r->returned);
 
     if (r->leases < u->leases || r->leased < u->leased)
         return "has a lease that the pool lacks";

@@ -191,6 +191,26 @@ static const char fleet_top_help[] =
     "has\n"
     "sold, reserved, or free; HELD/S is their change. RESERVED, SOLD and ORDERS/S are of this\n"
     "member alone. `q` ends it.\n";
+static const struct fg_option fleet_retire_options[] = {
+    {"config", "FILE",
+     "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [fleet]"},
+    {"confirm", "TEXT", "instead of typing it: \"member N is powered off\""},
+    {"log", "FOLDER", "the log of that member, from its disk"},
+    {"write-off", NULL, "its log is lost: what it held stays out of the sale"}};
+static const struct fg_option fleet_rebuild_options[] = {
+    {"config", "FILE",
+     "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [fleet]"},
+    {"confirm", "TEXT", "instead of typing it: \"all members are stopped\""},
+    {"retired", "N,N", "members that were retired, with their logs"}};
+static const char fleet_retire_help[] =
+    "For a member that never comes back. By its log, the units that it did not sell go to the\n"
+    "others. It says what may be lost, and wants a sentence typed. Shards do not move: the users\n"
+    "of that member can order nothing any more.\n";
+static const char fleet_rebuild_help[] =
+    "For an etcd that was lost, or restored from a copy. FOLDER: the logs of all members, in the\n"
+    "order of their numbers; no member may run. It refuses when their numbers contradict each\n"
+    "other, says what it would do, and wants a sentence typed. The fleet is frozen then: start\n"
+    "the members, check `fgctl fleet status`, and `fgctl fleet thaw`.\n";
 static const char fleet_init_help[] =
     "It writes the first map of members and shards to etcd, as the configuration has it, and\n"
     "refuses when there is one. Once for all members; each of them must have the same map.\n";
@@ -373,6 +393,11 @@ const struct fg_command fg_commands[] = {
     {"fleet", "dump", "", 0, 0, OPTIONS(fleet_options), fg_cmd_fleet_map,
      "what etcd has of the fleet, as text, for `fgaudit --fleet --pools`; needs no daemon",
      fleet_dump_help},
+    {"fleet", "retire", "MEMBER", 1, 1, OPTIONS(fleet_retire_options), fg_cmd_fleet_retire,
+     "give the units of a member that never comes back to the others; needs no daemon",
+     fleet_retire_help},
+    {"fleet", "rebuild", "FOLDER...", 1, 16, OPTIONS(fleet_rebuild_options), fg_cmd_fleet_rebuild,
+     "write a lost etcd anew from the logs of all members; needs no daemon", fleet_rebuild_help},
     {"report", NULL, "", 0, 0, OPTIONS(report_of_options), fg_cmd_report,
      "what became of each item's units, as CSV; reads the log, needs no daemon", report_help},
     {"capture", NULL, "FILE", 1, 1, OPTIONS(capture_options), fg_cmd_capture,

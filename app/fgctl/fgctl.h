@@ -306,6 +306,8 @@ int fg_cmd_pair_init(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_fleet_status(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_fleet_top(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_fleet_map(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_fleet_retire(struct fg_cli *cli, const struct fg_args *args);
+int fg_cmd_fleet_rebuild(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_audit(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_help(struct fg_cli *cli, const struct fg_args *args);
 int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);

@@ -99,6 +99,9 @@ bool fg_fleet_work(struct fg_fleet *f, uint32_t item);
 bool fg_fleet_wants(const struct fg_fleet_entry *it);
 /* Stops when a pool and the log contradict each other. */
 void fg_fleet_compare(struct fg_fleet *f);
+/* Why pool and log cannot both be true; NONE: by one lease and one return at most. */
+enum fg_fleet_reason fg_fleet_difference(const struct fg_fleet_counters *pool,
+                                         const struct fg_fleet_counters *log);
 
 /* rules.c: what this member would change in the pool now, in *pool. False: nothing. */
 bool fg_fleet_rules(const struct fg_fleet *f, const struct fg_fleet_entry *it,

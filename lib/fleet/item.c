@@ -32,8 +32,8 @@ void fg_fleet_adopt(struct fg_fleet *f, uint32_t item, int64_t revision,
 }
 
 /* By how much pool and log may differ after a crash is one lease, and one return. */
-static enum fg_fleet_reason difference(const struct fg_fleet_counters *pool,
-                                       const struct fg_fleet_counters *log)
+enum fg_fleet_reason fg_fleet_difference(const struct fg_fleet_counters *pool,
+                                         const struct fg_fleet_counters *log)
 {
     if (pool->leases < log->leases || pool->returns + 1 < log->returns)
         return FG_FLEET_REASON_RESTORED;
@@ -50,7 +50,7 @@ static bool contradicts(struct fg_fleet *f, const struct fg_fleet_entry *it)
 {
     enum fg_fleet_reason reason = own_row(f, it)->seq > f->log_seq
                                       ? FG_FLEET_REASON_OLD_LOG
-                                      : difference(&own_row(f, it)->log, &it->log);
+                                      : fg_fleet_difference(&own_row(f, it)->log, &it->log);
 
     if (reason != FG_FLEET_REASON_NONE)
         fg_fleet_stop(f, reason);

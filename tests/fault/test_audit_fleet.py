@@ -169,6 +169,8 @@ def test_retired(lab):
     assert result['items'][0]['members'][0]['settled'] == 1 and 'member 0 was retired: 1 of its units are free again' in text, text
     fails(lab, (FIRST, SECOND), {'fleet-pool': 1}, 'member 0 sold units that were given to others',
           pools=pools(lab, [row(10, returned=9, returns=2), ROWS[1]], free=7, retired='0'))
+    passes(lab, FIRST, [*SECOND[:-2], 'return 1 1 1 1', 'return 1 1 2 2', 'commit'],  # written off: its last return is lost
+           pools=pools(lab, [ROWS[0], row(leased=4, leases=1, returned=1, returns=1)], free=4, retired='1'))
     result, text = passes(lab, FIRST, '-', pools=pools(lab, retired='1'))
     assert result['items'][0]['members'][1]['sold'] == 2 and 'member   1: its log is lost' in text, text
 

@@ -670,7 +670,7 @@ static void completes(void **state)
                 {"--json stock ''", "add remove"},
                 {"--socket /x block ''", "list add del load save"},
                 {"user ''", "deny allow denied worst"},
-                {"fleet ''", "status top init freeze thaw dump"},
+                {"fleet ''", "status top init freeze thaw dump retire rebuild"},
                 {"user deny --f", "--file"},
                 {"item add 5 --us", "--user-limit"},
                 {"top --c", "--count"},

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "fleet/internal.h"
+#include "fleet/mend.h"
 
 enum { REGISTER = 5, ITEMS = 200 };
 
@@ -850,9 +851,88 @@ static void options_are_checked(void **state)
     assert_null(fg_fleet_create(&o, &err));
 }
 
+/* ---- after a loss ---------------------------------------------------------------------------- */
+
+/* Member 0 added 10 units and returned 8; member 1 leased 5 of them, and sold 2. */
+static const struct fg_fleet_past pasts[2] = {
+    {.log = {.stock = 10, .returned = 8, .returns = 1}, .seq = 7, .taken = 1},
+    {.log = {.leased = 5, .leases = 1}, .seq = 9, .taken = 2},
+};
+
+static void a_pool_is_made_from_logs(void **state)
+{
+    struct fg_fleet_pool pool, old;
+    struct fg_fleet_past wrong[2] = {pasts[0], pasts[1]};
+    struct fg_error err = {""};
+
+    assert_true(fg_fleet_rebuild(&pool, pasts, 2, 0, NULL, &err));
+    assert_int_equal(pool.free, 3);
+    assert_int_equal(pool.row[1].seq, 9);
+    assert_true(fg_fleet_pool_is_sane(&pool));
+    assert_true(fg_fleet_rebuild(&pool, pasts, 2, 2, NULL, &err)); /* member 1 was retired */
+    assert_int_equal(pool.free, 6);
+    assert_int_equal(fg_fleet_held(&pool.row[1].log), 2);
+    fg_fleet_pool_first(&old, 2); /* a copy from before is no contradiction */
+    assert_true(fg_fleet_rebuild(&pool, pasts, 2, 0, &old, &err));
+    old = pool;
+    old.row[1].log.leased++; /* and a lease that is not in the log yet is none */
+    old.row[1].log.leases++;
+    assert_true(fg_fleet_rebuild(&pool, pasts, 2, 0, &old, &err));
+    assert_int_equal(pool.free, 3);
+    old.row[1].log.leases++;
+    assert_false(fg_fleet_rebuild(&pool, pasts, 2, 0, &old, &err));
+    assert_non_null(strstr(err.text, "log of member 1 contradicts"));
+    wrong[0].log.returned = 4; /* a log that is older than the other one */
+    assert_false(fg_fleet_rebuild(&pool, wrong, 2, 0, NULL, &err));
+    assert_non_null(strstr(err.text, "leased 1 units more than were returned"));
+    wrong[0] = pasts[0];
+    wrong[1].taken = 6;
+    assert_false(fg_fleet_rebuild(&pool, wrong, 2, 0, NULL, &err));
+    assert_non_null(strstr(err.text, "sold 1 units more"));
+    wrong[1] = pasts[1];
+    old = (struct fg_fleet_pool){0};
+    fg_fleet_pool_first(&old, 2);
+    old.row[1].seq = 10;
+    assert_false(fg_fleet_rebuild(&pool, wrong, 2, 0, &old, &err));
+}
+
+static void a_retired_member_is_settled_once(void **state)
+{
+    struct fg_fleet_pool pool, before;
+    struct fg_fleet_past past = pasts[1];
+    struct fg_error err = {""};
+    uint64_t freed;
+
+    assert_true(fg_fleet_rebuild(&pool, pasts, 2, 0, NULL, &err));
+    pool.row[1].log.leased += 2; /* a lease that its log lacks: never sold */
+    pool.row[1].log.leases++;
+    pool.free -= 2;
+    pool.row[1].demand = pool.row[1].wanted = 1;
+    pool.next = 2;
+    assert_true(fg_fleet_settle(&pool, 1, &past, &freed, &err));
+    assert_int_equal(freed, 5);
+    assert_int_equal(pool.free, 6);
+    assert_int_equal(pool.row[1].demand, 0);
+    assert_true(fg_fleet_pool_is_sane(&pool));
+    before = pool;
+    assert_true(fg_fleet_settle(&pool, 1, &past, &freed, &err));
+    assert_int_equal(freed, 0);
+    assert_memory_equal(&pool, &before, sizeof(pool));
+    assert_true(fg_fleet_rebuild(&pool, pasts, 2, 0, NULL, &err));
+    past.seq--; /* an older copy */
+    assert_false(fg_fleet_settle(&pool, 1, &past, &freed, &err));
+    past = pasts[1];
+    past.taken = 6;
+    before = pool;
+    assert_false(fg_fleet_settle(&pool, 1, &past, &freed, &err));
+    assert_memory_equal(&pool, &before, sizeof(pool));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pool_is_made_from_logs),
+        cmocka_unit_test(a_retired_member_is_settled_once),
         cmocka_unit_test(a_pool_is_a_line_of_text),
         cmocka_unit_test(a_pool_that_does_not_add_up_is_refused),
         cmocka_unit_test(a_map_is_a_line_of_text),

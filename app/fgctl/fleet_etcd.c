@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fleet_etcd.h"
+
+#include <inttypes.h>
+
+#define REGISTER_TEXT 128
+#define NO_PROCESS    " process 00000000000000000000000000000000" /* written here */
+
+static void register_key(char key[FG_FLEET_KEY_MAX], unsigned member)
+{
+    snprintf(key, FG_FLEET_KEY_MAX, FG_FLEET_PREFIX "member/%u", member);
+}
+
+struct fg_fleet_stored_pool *fg_fleet_store_pool(const struct fg_fleet_store *store, uint64_t item)
+{
+    for (size_t i = 0; i < store->count; i++)
+        if (store->pools[i].item == item)
+            return &store->pools[i];
+    return NULL;
+}
+
+struct fg_fleet_stored_pool *fg_fleet_store_make(struct fg_fleet_store *store, uint64_t item,
+                                                 unsigned members)
+{
+    struct fg_fleet_stored_pool *p = fg_fleet_store_pool(store, item);
+
+    if (p)
+        return p;
+    store->pools = realloc(store->pools, (store->count + 1) * sizeof(*store->pools));
+    FG_ASSERT(store->pools);
+    p = &store->pools[store->count++];
+    *p = (struct fg_fleet_stored_pool){.item = item};
+    fg_fleet_pool_first(&p->pool, members);
+    return p;
+}
+
+static void take_pool(struct fg_fleet_store *store, uint64_t item,
+                      const struct fg_arbiter_value *value)
+{
+    struct fg_fleet_stored_pool *p = fg_fleet_store_make(store, item, 1);
+
+    p->revision = value->revision;
+    p->damaged = !fg_fleet_pool_read(&p->pool, value->bytes);
+}
+
+static void seen(void *ctx, const char *key, const struct fg_arbiter_value *value)
+{
+    struct fg_fleet_store *store = ctx;
+    uint64_t item, log;
+    unsigned m, again;
+    int len = 0;
+
+    if (!value->revision)
+        return;
+    if (strcmp(key, FG_FLEET_MAP_KEY) == 0) {
+        store->map_revision = value->revision;
+        store->map_damaged = !fg_fleet_map_read(&store->map, value->bytes);
+    } else if (sscanf(key, FG_FLEET_PREFIX "pool/%" SCNu64 "%n", &item, &len) == 1 && !key[len]) {
+        take_pool(store, item, value);
+    } else if (sscanf(key, FG_FLEET_PREFIX "member/%u%n", &m, &len) == 1 && !key[len] &&
+               m < FG_FLEET_MEMBERS_MAX) {
+        store->registers[m].revision = value->revision;
+        store->registers[m].known =
+            sscanf(value->bytes, "floodgate-member 1 member %u log %16" SCNx64, &again, &log) ==
+                2 &&
+            !strstr(value->bytes, NO_PROCESS);
+        if (store->registers[m].known)
+            store->registers[m].log = log;
+    }
+}
+
+void fg_fleet_store_free(struct fg_fleet_store *store)
+{
+    struct fg_arbiter *etcd = store->etcd;
+
+    free(store->pools);
+    *store = (struct fg_fleet_store){.etcd = etcd};
+}
+
+enum fg_arbiter_result fg_fleet_store_read(struct fg_fleet_store *store, struct fg_error *err)
+{
+    int64_t revision;
+
+    fg_fleet_store_free(store);
+    return fg_arbiter_changes(store->etcd, FG_FLEET_PREFIX, 0, seen, store, &revision, err);
+}
+
+static void seen_nothing(void *ctx, const char *key, const struct fg_arbiter_value *value)
+{
+    (void)ctx;
+    (void)key;
+    (void)value;
+}
+
+enum fg_arbiter_result fg_fleet_store_write(struct fg_fleet_store *store, unsigned member,
+                                            struct fg_fleet_stored_pool *const *pools, unsigned len,
+                                            struct fg_error *err)
+{
+    static char texts[FG_FLEET_STORE_PUTS][FG_FLEET_TEXT_MAX];
+    static char keys[FG_FLEET_STORE_PUTS][FG_FLEET_KEY_MAX];
+    struct fg_arbiter_put puts[FG_FLEET_STORE_PUTS + 2];
+    char own[FG_FLEET_KEY_MAX];
+    unsigned n = 0;
+    int64_t revision;
+
+    FG_ASSERT(len <= FG_FLEET_STORE_PUTS);
+    register_key(own, member);
+    puts[n++] = (struct fg_arbiter_put){.key = FG_FLEET_MAP_KEY, .revision = store->map_revision};
+    puts[n++] = (struct fg_arbiter_put){.key = own, .revision = store->registers[member].revision};
+    for (unsigned i = 0; i < len; i++) {
+        fg_fleet_key(keys[i], pools[i]->item);
+        puts[n++] = (struct fg_arbiter_put){.key = keys[i],
+                                            .revision = pools[i]->revision,
+                                            .bytes = texts[i],
+                                            .size = fg_fleet_pool_write(&pools[i]->pool, texts[i])};
+    }
+    return fg_arbiter_commit(store->etcd, puts, n, seen_nothing, NULL, &revision, err);
+}
+
+enum fg_arbiter_result fg_fleet_store_decide(struct fg_fleet_store *store,
+                                             const struct fg_fleet_map *map, uint32_t moved,
+                                             const uint64_t *logs, struct fg_error *err)
+{
+    char keys[FG_FLEET_MEMBERS_MAX][FG_FLEET_KEY_MAX], text[FG_FLEET_TEXT_MAX];
+    char texts[FG_FLEET_MEMBERS_MAX][REGISTER_TEXT];
+    struct fg_arbiter_put puts[FG_FLEET_MEMBERS_MAX + 1];
+    unsigned n = 0;
+    int64_t revision;
+
+    puts[n++] = (struct fg_arbiter_put){.key = FG_FLEET_MAP_KEY,
+                                        .revision = store->map_revision,
+                                        .bytes = text,
+                                        .size = fg_fleet_map_write(map, text)};
+    for (unsigned m = 0; m < FG_FLEET_MEMBERS_MAX; m++) {
+        if (!(moved & 1u << m))
+            continue;
+        register_key(keys[m], m);
+        snprintf(texts[m], REGISTER_TEXT, "floodgate-member 1 member %u log %016" PRIx64 NO_PROCESS,
+                 m, logs[m]);
+        puts[n++] = (struct fg_arbiter_put){.key = keys[m],
+                                            .revision = store->registers[m].revision,
+                                            .bytes = texts[m],
+                                            .size = strlen(texts[m])};
+    }
+    return fg_arbiter_commit(store->etcd, puts, n, seen_nothing, NULL, &revision, err);
+}
