@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "fleet/map.h"
 #include "lottery.h"
 #include "members.h"
 #include "progress.h"
@@ -56,6 +57,7 @@ static const char usage[] =
     "other?\n"
     "  --redis ADDRESS              host:port, [v6]:port or unix:/path; compared with the log\n"
     "  --redis-prefix PREFIX        of the keys (default floodgate)\n"
+    "  --redis-member N             the keys of member N of a fleet\n"
     "  --redis-db N                 database (default 0)\n"
     "  --redis-user NAME            ACL user\n"
     "  --redis-password-file FILE   first line is the password (default: environment "
@@ -141,6 +143,7 @@ enum {
     OPT_PEER,
     OPT_REDIS,
     OPT_PREFIX,
+    OPT_REDIS_MEMBER,
     OPT_DB,
     OPT_USER,
     OPT_PASSWORD,
@@ -167,6 +170,7 @@ static const struct option options_list[] = {
     {"peer", required_argument, NULL, OPT_PEER},
     {"redis", required_argument, NULL, OPT_REDIS},
     {"redis-prefix", required_argument, NULL, OPT_PREFIX},
+    {"redis-member", required_argument, NULL, OPT_REDIS_MEMBER},
     {"redis-db", required_argument, NULL, OPT_DB},
     {"redis-user", required_argument, NULL, OPT_USER},
     {"redis-password-file", required_argument, NULL, OPT_PASSWORD},
@@ -192,6 +196,10 @@ static void take_redis_option(struct fg_redis_audit *a, int option, const char *
         break;
     case OPT_PREFIX:
         a->prefix = value;
+        break;
+    case OPT_REDIS_MEMBER:
+        a->of_fleet = true;
+        a->member = (unsigned)number("redis-member", value, FG_FLEET_MEMBERS_MAX - 1);
         break;
     case OPT_DB:
         a->database = (unsigned)number("redis-db", value, 1000000);

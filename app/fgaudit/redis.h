@@ -3,6 +3,7 @@
 #ifndef FG_AUDIT_REDIS_H
 #define FG_AUDIT_REDIS_H
 
+#include "redis/address.h"
 #include "redis/reply.h"
 #include "story.h"
 
@@ -10,12 +11,14 @@ struct fg_redis_audit {
     const char *address, *user, *prefix;
     char password[256];
     unsigned database;
+    bool of_fleet; /* the keys are those of `member` */
+    unsigned member;
     uint64_t wait_ms;    /* so long may the cursor take to reach the end of the log */
     uint64_t stream_max; /* entries that the stream keeps at least; 0 = all */
 
     struct fg_problems *problems;
     redisContext *redis;
-    char key_prefix[72]; /* "{prefix}:" */
+    char key_prefix[FG_REDIS_BASE_MAX]; /* "{prefix}:", or of a member */
     bool has_cursor;
     char broken[160]; /* what the sink wrote about a failed transaction; "" = nothing */
     uint64_t cursor, appliance, behind;

@@ -77,7 +77,7 @@ bool fg_redis_audit_open(struct fg_redis_audit *a)
     if (!fg_redis_address_parse(a->address, &where, &a->error) ||
         !fg_redis_prefix_check(a->prefix, &a->error))
         return false;
-    snprintf(a->key_prefix, sizeof(a->key_prefix), "{%s}:", a->prefix);
+    fg_redis_base(a->key_prefix, a->prefix, a->of_fleet, a->member);
     a->redis = where.is_unix ? redisConnectUnixWithTimeout(where.host, timeout)
                              : redisConnectWithTimeout(where.host, where.port, timeout);
     if (!a->redis)

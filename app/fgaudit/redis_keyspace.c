@@ -208,7 +208,7 @@ static bool compare_page(struct fg_redis_audit *a, struct fg_story *s, const red
 
 static bool scan(struct fg_redis_audit *a, struct fg_story *s)
 {
-    char cursor[24] = "0", pattern[80];
+    char cursor[24] = "0", pattern[FG_REDIS_BASE_MAX + 2];
 
     snprintf(pattern, sizeof(pattern), "%s*", a->key_prefix);
     do {

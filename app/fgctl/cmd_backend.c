@@ -99,20 +99,22 @@ int fg_cmd_backend_init(struct fg_cli *cli, const struct fg_args *args)
     struct fg_sink_postgres_options o;
     struct fg_sink_postgres_made made;
     struct fg_error err = {""};
+    char schema[64];
     int code = take_options(args, &o);
 
     if (code != FG_EXIT_OK)
         return code;
     if (!fg_sink_postgres_init(&o, &made, &err))
         return refused(&err);
+    fg_sink_postgres_schema(&o, schema);
     if (cli->json)
         printf(
             "{\"schema\": \"%s\", \"schema_made\": %s, \"version_before\": %u, \"version\": %u}\n",
-            o.schema, made.schema ? "true" : "false", made.from, made.to);
+            schema, made.schema ? "true" : "false", made.from, made.to);
     else if (made.from == made.to)
-        printf("schema %s: its tables are of version %u; nothing to do\n", o.schema, made.to);
+        printf("schema %s: its tables are of version %u; nothing to do\n", schema, made.to);
     else
-        printf("schema %s%s: tables %s version %u\n", o.schema, made.schema ? " made" : "",
+        printf("schema %s%s: tables %s version %u\n", schema, made.schema ? " made" : "",
                made.from ? "brought to" : "made,", made.to);
     return FG_EXIT_OK;
 }
@@ -134,8 +136,12 @@ static uint64_t durable_seq(struct fg_cli *cli)
 static json_t *state_json(const struct fg_sink_postgres_options *o,
                           const struct fg_sink_postgres_state *s, uint64_t durable)
 {
-    json_t *out = json_pack("{s:s, s:s, s:i, s:i}", "address", s->address, "schema", o->schema,
-                            "version", (int)s->version, "version_needed", (int)s->known);
+    char schema[64];
+    json_t *out;
+
+    fg_sink_postgres_schema(o, schema);
+    out = json_pack("{s:s, s:s, s:i, s:i}", "address", s->address, "schema", schema, "version",
+                    (int)s->version, "version_needed", (int)s->known);
 
     if (s->version != s->known)
         return out;

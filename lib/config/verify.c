@@ -298,6 +298,8 @@ static void check_fleet(struct fg_config *config, const struct fg_config_given *
                           "[limits] waiting_max = %u: no waiting lists in a fleet; accepted: 0",
                           config->limits.waiting_max);
     config->limits.waiting_max = 0;
+    config->redis.members = config->postgres.members = config->kafka.members = f->members;
+    config->redis.member = config->postgres.member = config->kafka.member = f->member;
     if (config->pair.enabled)
         fg_config_problem(problems, line_of(given, "fleet", "enabled"),
                           "[fleet] enabled: not at one of a pair yet; accepted: no");

@@ -43,13 +43,15 @@ static void inbound_free(struct fg_inbound *s)
 
 static void name_keys(struct fg_inbound *s)
 {
-    const char *prefix = s->options.redis.prefix;
+    const struct fg_redis_options *o = &s->options.redis;
+    char base[FG_REDIS_BASE_MAX];
 
-    snprintf(s->commands, sizeof(s->commands), "{%s}:" FG_REDIS_KEY_COMMANDS, prefix);
-    snprintf(s->results, sizeof(s->results), "{%s}:" FG_REDIS_KEY_RESULTS, prefix);
-    snprintf(s->dead, sizeof(s->dead), "{%s}:" FG_REDIS_KEY_DEAD, prefix);
-    snprintf(s->cursor, sizeof(s->cursor), "{%s}:" FG_REDIS_KEY_CURSOR, prefix);
-    snprintf(s->leader, sizeof(s->leader), "{%s}:" FG_REDIS_KEY_LEADER, prefix);
+    fg_redis_base(base, o->prefix, o->members, o->member);
+    snprintf(s->commands, sizeof(s->commands), "%s" FG_REDIS_KEY_COMMANDS, base);
+    snprintf(s->results, sizeof(s->results), "%s" FG_REDIS_KEY_RESULTS, base);
+    snprintf(s->dead, sizeof(s->dead), "%s" FG_REDIS_KEY_DEAD, base);
+    snprintf(s->cursor, sizeof(s->cursor), "%s" FG_REDIS_KEY_CURSOR, base);
+    snprintf(s->leader, sizeof(s->leader), "%s" FG_REDIS_KEY_LEADER, base);
     snprintf(s->consumer, sizeof(s->consumer), "%016llx", (unsigned long long)s->options.appliance);
 }
 

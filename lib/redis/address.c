@@ -95,3 +95,12 @@ bool fg_redis_prefix_check(const char *prefix, struct fg_error *err)
     }
     return true;
 }
+
+void fg_redis_base(char base[FG_REDIS_BASE_MAX], const char *prefix, unsigned members,
+                   unsigned member)
+{
+    int len = members ? snprintf(base, FG_REDIS_BASE_MAX, "{%.63s}:member:%u:", prefix, member)
+                      : snprintf(base, FG_REDIS_BASE_MAX, "{%.63s}:", prefix);
+
+    FG_ASSERT(len < FG_REDIS_BASE_MAX);
+}

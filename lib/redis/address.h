@@ -29,4 +29,11 @@ bool fg_redis_address_list(const char *text, struct fg_redis_address list[FG_RED
  * tag. */
 bool fg_redis_prefix_check(const char *prefix, struct fg_error *err);
 
+#define FG_REDIS_BASE_MAX 80
+
+/** What all keys of one appliance begin with: "{prefix}:", or "{prefix}:member:M:" of a member of a
+ * fleet (0 members: of none). One slot of a cluster has the keys of all members. */
+void fg_redis_base(char base[FG_REDIS_BASE_MAX], const char *prefix, unsigned members,
+                   unsigned member);
+
 #endif

@@ -2,7 +2,9 @@
 /**
  * redis_keys: names of keys and fields in Redis, defined once for the sink, its tests and the
  * auditor. docs/redis.md tells what they mean. Every key is `{prefix}:` and one of the suffixes:
- * the braces are a hash tag, which keeps all keys of a transaction in one slot of a cluster.
+ * the braces are a hash tag, which keeps all keys of a transaction in one slot of a cluster. Of a
+ * member of a fleet it is `{prefix}:member:M:` and one of them (fg_redis_base); the items and their
+ * set stand once more under `{prefix}:`, with the sums over all members.
  */
 #ifndef FG_REDIS_KEYS_H
 #define FG_REDIS_KEYS_H

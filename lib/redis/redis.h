@@ -28,6 +28,8 @@ struct fg_redis_options {
     char tls_key[256];
     char
         tls_server_name[256]; /**< name in the server's certificate; "" = the host of the address */
+    unsigned members, member; /**< of a fleet whose members share the prefix; 0 members = of none.
+                                   Follows from [fleet], no setting of its own */
 };
 
 #endif

@@ -31,6 +31,7 @@ struct fg_sink_kafka_options {
     unsigned timeout_ms;              /**< connection, answer, transaction: 1000..300000 */
     unsigned retry_ms_max;            /**< longest pause between attempts to connect */
     const struct fg_leading *leading; /**< of a pair, else NULL. Not a setting: see raise_fence */
+    unsigned members, member;         /**< as fg_redis_options */
 };
 
 /* name, text */
@@ -73,7 +74,12 @@ struct fg_sink_postgres_options {
     unsigned batch_max;           /**< records of one transaction, 1..100000 */
     unsigned timeout_ms;          /**< connect, and each exchange */
     unsigned retry_ms_max;
+    unsigned members, member; /**< as fg_redis_options */
 };
+
+/** The schema that has the tables of this appliance: options->schema, or SCHEMA_member_M of a
+ * member of a fleet. */
+void fg_sink_postgres_schema(const struct fg_sink_postgres_options *options, char schema[64]);
 
 struct fg_sink;
 

@@ -6,6 +6,7 @@
  *   sink_driver LOG_DIR SEED
  *   items N UNITS                 defines items 1..N
  *   load COMMITS RECORDS          commits of 1..RECORDS random records each
+ *   fleet MEMBER MEMBERS          sinks that start from now on are of that member
  *   start SLOT ADDRESS PREFIX BATCH TIMEOUT_MS RETRY_MS STREAM_MAX DATABASE USER PASSWORD   "-" =
  * empty and with TLS, in the same line: CA CERT KEY SERVER_NAME kafka SLOT BROKERS TOPIC BATCH
  * TIMEOUT_MS RETRY_MS PROPERTIES_FILE snapshot                      writes one, and retires the
@@ -44,6 +45,7 @@ static _Atomic uint64_t durable_seq;
 static struct fg_sink *sinks[SLOTS];
 static uint64_t random_state, next_order = 1;
 static unsigned item_count;
+static unsigned fleet_member, fleet_members; /* of the sinks */
 static struct live *live;
 static struct live later[LATER_MAX]; /* sold or expired: what may follow is still open */
 static size_t later_count;
@@ -498,6 +500,8 @@ static bool start_sink(const char *arguments, struct fg_error *err)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (!strcmp(texts[i], "-"))
             texts[i][0] = '\0';
+    o.members = fleet_members;
+    o.member = fleet_member;
     sinks[slot] = fg_sink_redis_start(&o, log_dir, &durable_seq, err);
     return sinks[slot];
 }
@@ -513,6 +517,8 @@ static bool start_kafka(const char *arguments, struct fg_error *err)
         return fg_fail(err, "bad kafka: %s", arguments);
     if (!strcmp(o.properties_file, "-"))
         o.properties_file[0] = '\0';
+    o.members = fleet_members;
+    o.member = fleet_member;
     sinks[slot] = fg_sink_kafka_start(&o, log_dir, &durable_seq, err);
     return sinks[slot];
 }
@@ -528,6 +534,8 @@ static bool start_postgres(const char *arguments, struct fg_error *err)
         return fg_fail(err, "bad postgres: %s", arguments);
     if (!strcmp(o.password, "-"))
         o.password[0] = '\0';
+    o.members = fleet_members;
+    o.member = fleet_member;
     sinks[slot] = fg_sink_postgres_start(&o, log_dir, &durable_seq, err);
     return sinks[slot];
 }
@@ -589,6 +597,8 @@ static void obey(const char *line)
             printf("\"}\n");
             return;
         }
+    } else if (sscanf(line, "fleet %u %u", &fleet_member, &fleet_members) == 2) {
+        /* of the starts to come */
     } else if (sscanf(line, "status %u", &a) == 1) {
         print_status(a);
         return;

@@ -221,5 +221,51 @@ def test_demo(lab):
         assert fleet_demo.failures({**s, **change}), change
 
 
+def backend_init(fleet):
+    """With the configuration of the first member; the tables are of all."""
+    fgtest.command(fgtest.program('fgctl'), 'backend', 'init', '--config', fleet.members[0].gate.config)
+
+
+@fgtest.timeout(120)
+def test_shared_sinks(lab):
+    """two members write into one Redis and one PostgreSQL: readers see the sums, and a command goes to the user's member"""
+    redis, postgres = lab.redis(), lab.postgres()
+    fleet = Fleet(lab, start=False)
+    fleet.init()
+    for m in fleet.members:
+        m.gate.settings.update({'redis.address': redis.address, 'redis.commands': 'yes', 'postgres.conninfo': postgres.conninfo})
+        m.gate.write_config()
+        if m.number == 0:
+            backend_init(fleet)
+        m.start()
+        m.item(total=0 if m.number else 60)
+    buyers = [Buyer(m) for m in fleet.members]
+    for b in buyers:
+        fgtest.wait_until(lambda: b.buy(3) == 'RESERVED', 10, 'it leases')  # pylint: disable=cell-var-from-loop
+        user, order = b.orders[0]
+        redis.command('XADD', f'{{floodgate}}:member:{b.member.number}:commands', '*', 'op', 'confirm', 'user', user,
+                      'order', order.hex())
+    fgtest.wait_until(lambda: sum(m.units()[2] for m in fleet.members) == 6, 10, 'both orders are sold')
+
+    def units():
+        """In the sums of Redis and of PostgreSQL, and their own."""
+        hashed, own = redis.hash(f'{{floodgate}}:item:{ITEM}'), [m.units() for m in fleet.members]
+        rows = postgres.sql(f'SELECT available, reserved, sold, pool, added FROM floodgate.inventory WHERE item = {ITEM}')
+        return (tuple(int(hashed.get(f, -1)) for f in ('available', 'reserved', 'sold')), tuple(map(int, rows[0])) if rows else (),
+                tuple(map(sum, zip(*own))))
+
+    def same():
+        in_redis, in_postgres, own = units()
+        return in_redis == in_postgres[:3] == own and own[2] == 6 and sum(own) + in_postgres[3] == 60 == in_postgres[4]
+    fgtest.wait_until(same, 20, f'the sums are right: {units()}')
+    rows = postgres.sql("SELECT member, user_id FROM floodgate.orders WHERE state = 'sold' ORDER BY member")
+    assert rows == [[str(b.member.number), str(b.orders[0][0])] for b in buyers], rows
+    for m in fleet.members:
+        m.gate.stop()
+        code, text = lab.audit(log=m.gate.log_dir, redis=redis.address, redis_member=m.number, postgres=postgres.conninfo,
+                               postgres_schema=f'floodgate_member_{m.number}')
+        assert code == 0, text
+
+
 if __name__ == '__main__':
     fgtest.main()

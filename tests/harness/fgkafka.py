@@ -65,7 +65,7 @@ class Kafka:
             r['value'] = json.loads(r['payload'])
         return sorted(records, key=lambda r: (r['partition'], r['offset']))
 
-    def cursor(self, topic):
-        """The last cursor, 0 when there is none."""
-        records = self.read(topic + '.cursor')
+    def cursor(self, topic, partition=0):
+        """The last cursor, 0 when there is none. In a fleet each member has a partition."""
+        records = [r for r in self.read(topic + '.cursor') if r['partition'] == partition]
         return records[-1]['value']['seq'] if records else 0

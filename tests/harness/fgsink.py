@@ -22,10 +22,13 @@ STATES = {'reserved', 'sold', 'cancelled', 'expired', 'refunded'}
 
 
 class Log:
-    """A log that grows on command, and the sinks that follow it, by their slots 0 and 1."""
+    """A log that grows on command, and the sinks that follow it, by their slots 0 and 1.
 
-    def __init__(self, lab, seed=None):
-        self.lab = lab
+    member: (number, members) of a fleet; the sinks of all members write into the same places.
+    """
+
+    def __init__(self, lab, seed=None, member=None):
+        self.lab, self.member = lab, member
         self.log_dir = lab.unique('log')
         self.seed = random.randrange(1 << 32) if seed is None else seed
         print(f'# seed {self.seed}')
@@ -40,6 +43,8 @@ class Log:
         self.process = fgtest.Process(self.lab, [path, self.log_dir, seed], stdin=subprocess.PIPE)
         self.output = open(self.process.log_path, encoding='utf-8')  # pylint: disable=consider-using-with
         self._answer()
+        if self.member:
+            self.do(f'fleet {self.member[0]} {self.member[1]}')
 
     def again(self):
         """kill -9, and another process that resumes the same log, without sinks."""
@@ -110,6 +115,12 @@ class Log:
         first = int(self.segments()[0].split('.')[0])
         assert first > 1, self.segments()
         return first
+
+
+def sums(ledgers, item, fields):
+    """Of an item over all ledgers."""
+    found = [i for ledger in ledgers for i in ledger['items'] if i['item'] == int(item)]
+    return {field: sum(i[field] for i in found) for field in fields}
 
 
 class Server:

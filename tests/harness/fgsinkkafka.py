@@ -26,16 +26,26 @@ class Committed:
     that failed.
     """
 
-    def __init__(self, cluster, topic='t'):
-        self.cluster, self.topic, self.hidden = cluster, topic, set()
+    def __init__(self, cluster, topic='t', member=None):
+        self.cluster, self.topic, self.hidden, self.member = cluster, topic, set(), member
 
     def read(self):
-        return [r for r in self.cluster.read(self.topic) if (r['partition'], r['offset']) not in self.hidden]
+        """Of a fleet: the events of one member, with the keys that they would have without a fleet."""
+        records = [r for r in self.cluster.read(self.topic) if (r['partition'], r['offset']) not in self.hidden]
+        if self.member is not None:
+            records = [r for r in records if r['value']['member'] == self.member]
+            for r in records:
+                assert ('item' in r['value'] and 'user' not in r['value']) == r['key'].endswith(f':member:{self.member}'), r
+                r['key'] = r['key'].removesuffix(f':member:{self.member}')
+        return records
+
+    def cursor(self):
+        return self.cluster.cursor(self.topic, self.member or 0)
 
     def dead(self):
         """The writer is dead: the last cursor, after the records behind it have been hidden."""
         seen = None
-        while seen != (now := (self.cluster.cursor(self.topic), len(self.cluster.read(self.topic)))):
+        while seen != (now := (self.cursor(), len(self.cluster.read(self.topic)))):
             seen = now
             fgtest.pause(0.03, 'two readings must agree')
         behind = [r for r in self.read() if r['value']['seq'] > seen[0]]
@@ -143,11 +153,12 @@ class Kafka(Server):
     TIMEOUT_MS = 1500
     STOP_MS_MAX = 3000
 
-    def __init__(self, lab, spaces=('t',), persist=True, partitions=4, **options):  # pylint: disable=unused-argument
+    def __init__(self, lab, spaces=('t',), persist=True, partitions=4, cursors=None, **options):  # pylint: disable=unused-argument
         super().__init__(lab)
         topics = {}
         for space in spaces:
             topics.update({space: partitions, space + '.cursor': 1})
+        topics.update(cursors or {})
         self.cluster = fgkafka.Kafka(lab, topics=topics, **options)
         self.disturbed = False  # a living producer may have sent a batch twice
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Harness: PostgreSQL behind a sink, as fgsinkcases.py drives it."""
 
+import collections
 import json
 import os
 import subprocess
 
 import fgtest
-from fgsink import Proxy, Reader, Server
+from fgsink import Proxy, Reader, Server, sums
 
 CALENDAR_MS = 9224318016000000
 
@@ -50,6 +51,7 @@ class Postgres(Server):
 
     ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'refunded', 'hold_ms', 'user_limit', 'order_max', 'line_max',
                    'claim_ms', 'wait_ttl_ms', 'waiting', 'leased', 'returned', 'added')
+    SUMMED = ('total', 'available', 'reserved', 'sold', 'refunded', 'waiting', 'leased', 'returned', 'added')
     TABLES = ('orders', 'inventory', 'denied_users', 'floodgate_cursor')
 
     def __init__(self, lab, spaces=('floodgate',), persist=True, pg=None, **options):  # pylint: disable=unused-argument
@@ -144,7 +146,7 @@ class Postgres(Server):
     # ---- what it holds
 
     def compare(self, log, space=None, filled=False):  # pylint: disable=unused-argument
-        pg, ledger, schema = self.pg, log.ledger(), space or self.SPACE
+        pg, ledger, schema = self.pg, log.ledger(), (space or self.SPACE) + (f'_member_{log.member[0]}' if log.member else '')
         assert self.cursor(schema) == ledger['seq'], (self.cursor(schema), ledger['seq'])
         columns = ', '.join(self.ITEM_FIELDS)
         rows = pg.sql(f'SELECT item, {columns}, paused::int, one_unit::int, coalesce({stamp("opens")}, \'0\'), '
@@ -163,6 +165,20 @@ class Postgres(Server):
         code, text = self.audit(log, schema)
         assert code == 0, text
         return ledger
+
+    def check_sums(self, ledgers):
+        """The views of the fleet: sums over its members, and the orders of all of them."""
+        rows = self.pg.sql(f'SELECT item, pool, members, {", ".join(self.SUMMED)} FROM floodgate.inventory')
+        assert len(rows) == len({i['item'] for ledger in ledgers for i in ledger['items']}), rows
+        for item, pool, members, *units in rows:
+            wanted = sums(ledgers, item, self.SUMMED)
+            assert dict(zip(self.SUMMED, map(int, units))) == wanted, (item, units, wanted)
+            assert (int(pool), int(members)) == (wanted['returned'] - wanted['leased'], len(ledgers)), (item, pool, members)
+        rows = self.pg.sql('SELECT member, state, count(*) FROM floodgate.orders GROUP BY 1, 2')
+        states = collections.Counter((n, o['state']) for n, ledger in enumerate(ledgers) for o in ledger['orders'])
+        assert {(int(m), state): int(n) for m, state, n in rows} == states, (rows, states)
+        rows = self.pg.sql('SELECT seq FROM floodgate.cursors ORDER BY member')
+        assert [int(seq) for seq, in rows] == [ledger['seq'] for ledger in ledgers], rows
 
     def check_writers_met(self):
         errors = [line for line in self.pg.process.output().splitlines() if 'ERROR' in line]

@@ -4,7 +4,7 @@
 import signal
 
 import fgtest
-from fgsink import Proxy, Reader, Server
+from fgsink import Proxy, Reader, Server, sums
 
 
 class Redis(Server):
@@ -21,6 +21,7 @@ class Redis(Server):
     ITEM_FIELDS = ('total', 'available', 'reserved', 'sold', 'refunded', 'opens_ms', 'closes_ms', 'hold_ms', 'user_limit', 'order_max',
                    'paused')
     LINE_FIELDS = ('line_max', 'claim_ms', 'wait_ttl_ms', 'one_unit', 'waiting', 'leased', 'returned')
+    SUMMED = ('total', 'available', 'reserved', 'sold', 'refunded', 'waiting', 'leased', 'returned')
     ORDER_FIELDS = ('user', 'item', 'quantity', 'state', 'deadline_ms', 'changed_ms')
 
     def __init__(self, lab, spaces=('t',), persist=False, redis=None, **options):  # pylint: disable=unused-argument
@@ -55,7 +56,9 @@ class Redis(Server):
         self.start()
 
     def audit(self, log, space=None, **options):
-        return fgtest.audit(self.lab, log=log.log_dir, redis=self.redis.address, redis_prefix=space or self.SPACE, **options)
+        member = {'redis_member': log.member[0]} if log.member else {}
+        return fgtest.audit(self.lab, log=log.log_dir, redis=self.redis.address, redis_prefix=space or self.SPACE, **member,
+                            **options)
 
     def away_words(self):
         return self.redis.socket
@@ -106,8 +109,9 @@ class Redis(Server):
 
     def compare(self, log, space=None, audit=True, filled=False):
         space = space or self.SPACE
-        redis, ledger, base = self.redis, log.ledger(), f'{{{space}}}:'
-        assert self.cursor(space) == ledger['seq'], (redis.hash(base + 'cursor'), ledger['seq'])
+        redis, ledger, base = self.redis, log.ledger(), f'{{{space}}}:' + (f'member:{log.member[0]}:' if log.member else '')
+        cursor = redis.hash(base + 'cursor')
+        assert int(cursor['seq']) == ledger['seq'], (cursor, ledger['seq'])
         expected = {base + 'cursor', base + 'items', base + 'events'}
         for item in ledger['items']:
             key = f'{base}item:{item["item"]}'
@@ -147,12 +151,46 @@ class Redis(Server):
         wanted = [e for e in ledger['events'] if not resync or e[0] > seen[resync - 1][0]]
         assert seen[resync:] == wanted, f'{len(seen)} events, the log has {len(wanted)}'
 
+    def check_sums(self, ledgers):
+        """The items of the fleet are the sums over its members."""
+        numbers = {str(i['item']) for ledger in ledgers for i in ledger['items']}
+        assert set(self.redis.command('SMEMBERS', '{t}:items')) == numbers
+        for item in numbers:
+            found, wanted = self.redis.hash(f'{{t}}:item:{item}'), sums(ledgers, item, self.SUMMED)
+            assert {f: int(found.get(f, 0)) for f in self.SUMMED} == wanted, (item, found, wanted)
+            assert {'name', 'hold_ms', 'paused'} <= set(found), found
+
     def subscribe(self):
         """A consumer group that is there before the first event."""
         self.redis.command('XGROUP', 'CREATE', '{t}:events', 'mail', '$', 'MKSTREAM')
 
     def reader(self):
         return RedisReader(self)
+
+
+class SumsReader(Reader):
+    """Items of a fleet, and of its members, in one transaction: the sums are right in each reading."""
+
+    def __init__(self, server, members):
+        self.redis = fgtest.Redis(server.lab)
+        self.redis.socket = server.redis.socket
+        self.server, self.members, self.readings = server, members, 0
+        super().__init__()
+
+    def has_read(self):
+        return self.readings
+
+    def look(self):
+        self.redis.command('MULTI')
+        for item in range(1, 6):
+            for base in ('', *(f'member:{m}:' for m in range(self.members))):
+                self.redis.command('HGETALL', f'{{t}}:{base}item:{item}')
+        found = [dict(zip(flat[::2], flat[1::2])) for flat in self.redis.command('EXEC')]
+        for i in range(0, len(found), 1 + self.members):
+            for field in self.server.SUMMED:
+                total, *parts = (int(part.get(field, 0)) for part in found[i:i + 1 + self.members])
+                assert total == sum(parts), (field, found[i:i + 1 + self.members])
+        self.readings += 1
 
 
 class RedisReader(Reader):

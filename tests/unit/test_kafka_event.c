@@ -25,7 +25,7 @@ static struct fg_journal_record record(unsigned type)
 
 static void expect(const struct fg_journal_record *r, const char *key, const char *value)
 {
-    struct fg_sink_kafka_event e;
+    struct fg_sink_kafka_event e = {.members = 0};
 
     assert_true(fg_sink_kafka_event_record(&e, r));
     assert_int_equal(e.key_len, strlen(key));
@@ -95,7 +95,7 @@ static void waiting_lists(void **state)
     struct fg_journal_record r = record(FG_JOURNAL_RECORD_WAITING);
     struct fg_ledger_order order = {
         .user = 1, .item = 2, .ticket = 9, .quantity = 1, .state = FG_LEDGER_ORDER_WAITING};
-    struct fg_sink_kafka_event e;
+    struct fg_sink_kafka_event e = {.members = 0};
 
     expect(&r, ORDER_KEY, "{\"type\":\"waiting\"" ORDER_TEXT "\"deadline_ms\":0,\"ticket\":5000}");
     r.type = FG_JOURNAL_RECORD_OFFERED;
@@ -134,7 +134,7 @@ static void leases_and_returns(void **state)
     struct fg_journal_record r = {
         .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_LEASE, .item = 3};
     struct fg_ledger_item item = {.item = 3, .leased = 9, .leases = 2, .returned = 4};
-    struct fg_sink_kafka_event e;
+    struct fg_sink_kafka_event e = {.members = 0};
 
     r.fleet_units = 4, r.fleet_sum = 9, r.fleet_times = 2;
     expect(&r, "item:3",
@@ -153,7 +153,7 @@ static void names_are_escaped(void **state)
 {
     struct fg_journal_record r = {
         .seq = 1, .time_ms = 2, .type = FG_JOURNAL_RECORD_ITEM_NAME, .item = 3};
-    struct fg_sink_kafka_event e;
+    struct fg_sink_kafka_event e = {.members = 0};
 
     memcpy(r.name, "a\"\\\x01\x7f\xc3\xa4", 7);
     expect(&r, "item:3",
@@ -170,13 +170,16 @@ static void names_are_escaped(void **state)
 static void longest_item_fits(void **state)
 {
     struct fg_ledger_item item = {BIG, BIG, BIG, BIG, BIG, BIG, BIG, .hold_ms = UINT32_MAX};
-    struct fg_sink_kafka_event e;
+    struct fg_sink_kafka_event e = {.members = 0};
 
     item.user_limit = UINT32_MAX;
     item.order_max = UINT16_MAX;
     item.line_max = item.claim_ms = item.wait_ttl_ms = UINT32_MAX;
     item.line_flags = FG_JOURNAL_LINE_LOTTERY;
-    item.waiting = item.refunded = BIG;
+    item.waiting = item.refunded = item.leased = item.returned = BIG;
+    item.leases = 1;
+    e.members = 16;
+    e.member = 15;
     memset(item.name, 1, sizeof(item.name) - 1);
     fg_sink_kafka_event_item(&e, BIG, BIG, &item);
     assert_true(e.value_len < sizeof(e.value));
@@ -186,7 +189,7 @@ static void longest_item_fits(void **state)
 static void records_that_are_no_events(void **state)
 {
     struct fg_journal_record r = record(FG_JOURNAL_RECORD_BATCH);
-    struct fg_sink_kafka_event e;
+    struct fg_sink_kafka_event e = {.members = 0};
 
     assert_true(fg_sink_kafka_event_record(&e, &r));
     assert_int_equal(e.value_len, 0);
@@ -206,7 +209,7 @@ static void cursor_text(void **state)
         .found = true, .log = 0xfedcba9876543210ull, .seq = BIG, .crc = 0xc0ffee};
     static const char log[] = "{\"seq\":0,\"type\":\"log\",\"time_ms\":1700000000000,"
                               "\"log\":\"fedcba9876543210\"}";
-    struct fg_sink_kafka_event e;
+    struct fg_sink_kafka_event e = {.members = 0};
     struct fg_sink_cursor c;
     unsigned format;
 

@@ -85,11 +85,13 @@ bool events_open(struct events *e, const struct options *options, struct fg_erro
 {
     struct timeval timeout = {.tv_sec = TIMEOUT_S};
     struct fg_redis_address address;
+    char base[FG_REDIS_BASE_MAX];
 
     *e = (struct events){.options = options, .last_result = "0-0"};
-    snprintf(e->stream, sizeof(e->stream), "{%.60s}:events", options->prefix);
-    snprintf(e->commands, sizeof(e->commands), "{%.60s}:commands", options->prefix);
-    snprintf(e->results, sizeof(e->results), "{%.60s}:results", options->prefix);
+    fg_redis_base(base, options->prefix, options->of_fleet, options->redis_member);
+    snprintf(e->stream, sizeof(e->stream), "%sevents", base);
+    snprintf(e->commands, sizeof(e->commands), "%scommands", base);
+    snprintf(e->results, sizeof(e->results), "%sresults", base);
     if (!fg_redis_address_parse(options->redis, &address, err))
         return false;
     e->redis = address.is_unix ? redisConnectUnixWithTimeout(address.host, timeout)

@@ -17,6 +17,7 @@ static const char usage[] =
     "  --redis ADDRESS        host:port, [v6]:port or unix:/path\n"
     "  --redis-password-file FILE   its first line\n"
     "  --prefix WORD          of the keys in Redis [floodgate]\n"
+    "  --redis-member N       the events, commands and results of member N of a fleet\n"
     "  --group WORD           consumer group on the event stream [order-service]\n"
     "  --postgres CONNINFO    as libpq takes it: 'host=... dbname=... user=...'; schema "
     "order_service is "
@@ -122,6 +123,16 @@ static bool member(struct options *o, char *text)
     return true;
 }
 
+static bool redis_member(struct options *o, const char *text)
+{
+    uint64_t value;
+
+    if (!number("redis-member", text, 0, FG_CLIENT_MEMBERS_MAX - 1, &value))
+        return false;
+    o->redis_member = (unsigned)value;
+    return true;
+}
+
 static bool way(struct options *o, const char *text)
 {
     o->by_stream = !strcmp(text, "stream");
@@ -131,27 +142,18 @@ static bool way(struct options *o, const char *text)
     return false;
 }
 
-static const struct option names[] = {{"redis", 1, 0, 'r'},
-                                      {"redis-password-file", 1, 0, 'w'},
-                                      {"prefix", 1, 0, 'p'},
-                                      {"group", 1, 0, 'g'},
-                                      {"postgres", 1, 0, 'P'},
-                                      {"via", 1, 0, 'v'},
-                                      {"server", 1, 0, 's'},
-                                      {"keys", 1, 0, 'k'},
-                                      {"member", 1, 0, 'm'},
-                                      {"backend-key", 1, 0, 'b'},
-                                      {"items", 1, 0, 'i'},
-                                      {"success", 1, 0, 'S'},
-                                      {"failure", 1, 0, 'F'},
-                                      {"delay-ms", 1, 0, 'd'},
-                                      {"seed", 1, 0, 'e'},
-                                      {"open-max", 1, 0, 'o'},
-                                      {"until-idle", 1, 0, 'u'},
-                                      {"progress", 1, 0, 'R'},
-                                      {"json", 1, 0, 'j'},
-                                      {"help", 0, 0, 'h'},
-                                      {0, 0, 0, 0}};
+static const struct option names[] = {
+    {"redis", 1, 0, 'r'},       {"redis-password-file", 1, 0, 'w'},
+    {"prefix", 1, 0, 'p'},      {"redis-member", 1, 0, 'M'},
+    {"group", 1, 0, 'g'},       {"postgres", 1, 0, 'P'},
+    {"via", 1, 0, 'v'},         {"server", 1, 0, 's'},
+    {"keys", 1, 0, 'k'},        {"member", 1, 0, 'm'},
+    {"backend-key", 1, 0, 'b'}, {"items", 1, 0, 'i'},
+    {"success", 1, 0, 'S'},     {"failure", 1, 0, 'F'},
+    {"delay-ms", 1, 0, 'd'},    {"seed", 1, 0, 'e'},
+    {"open-max", 1, 0, 'o'},    {"until-idle", 1, 0, 'u'},
+    {"progress", 1, 0, 'R'},    {"json", 1, 0, 'j'},
+    {"help", 0, 0, 'h'},        {0, 0, 0, 0}};
 
 static bool take(struct options *o, int c)
 {
@@ -165,6 +167,9 @@ static bool take(struct options *o, int c)
     case 'p':
         o->prefix = optarg;
         return true;
+    case 'M':
+        o->of_fleet = true;
+        return redis_member(o, optarg);
     case 'g':
         o->group = optarg;
         return true;

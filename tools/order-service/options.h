@@ -11,6 +11,8 @@ struct options {
     const char *servers[FG_CLIENT_SERVERS_MAX], *keys; /* of commands by packets */
     unsigned servers_count;
     unsigned members; /* of a fleet; 0: no fleet */
+    bool of_fleet;    /* the keys in Redis are those of redis_member */
+    unsigned redis_member;
     uint8_t member[FG_CLIENT_SERVERS_MAX];
     uint64_t items_first, items_last; /* reservations of others are another service's */
     uint64_t backend_key;

@@ -71,7 +71,7 @@ class Parts:
         gate.keys = self.keys
         gate.ports['desk'] = {'interface': link.a_if}
         gate.settings.update({'orders.keys': self.keys.path, 'limits.orders_max': 100000, 'limits.users_max': 100000,
-                              'redis.address': self.redis.address, 'redis.prefix': f'member{member.number}'})
+                              'redis.address': self.redis.address})
         gate.write_config()
         return link.a_ip
 
@@ -79,7 +79,7 @@ class Parts:
         """One for the events of each member; each of them knows all members."""
         where = [word for a in self.addresses for word in ('--member', a)]
         return [demo.start_service(self.lab, self.desk, where, self.keys, self.redis, self.postgres, 0, items=f'{HOT}-{LESSER[-1]}',
-                                   prefix=f'member{m.number}', **PROVIDER) for m in self.members]
+                                   redis_member=m.number, **PROVIDER) for m in self.members]
 
     def shoppers(self, member, seed):
         link = member.link
@@ -238,7 +238,7 @@ def audit(parts, sale, waves, people):
     for m, wave in zip(parts.members, waves):
         m.gate.stop()
         report = lab.unique('audit.json')
-        code, text = lab.audit('--client-complete', log=m.gate.log_dir, redis=parts.redis.address, redis_prefix=f'member{m.number}',
+        code, text = lab.audit('--client-complete', log=m.gate.log_dir, redis=parts.redis.address, redis_member=m.number,
                                client=[wave.audit, by_web[m.number]], json=report)
         if code == 2:
             raise SystemExit(f'the audit could not be made:\n{text}')

@@ -133,6 +133,9 @@ bool fg_sink_kafka_setup_init(struct fg_sink_kafka_setup *s,
         return false;
     snprintf(s->cursor_topic, sizeof(s->cursor_topic), "%s" FG_SINK_KAFKA_CURSOR_SUFFIX,
              options->topic);
+    snprintf(s->transactional_id, sizeof(s->transactional_id),
+             options->members ? "%s.member.%u" : "%s", options->topic, options->member);
+    s->partition = options->members ? (int)options->member : 0;
     s->conf = rd_kafka_conf_new();
     /* These a properties file may change. Keys go to partitions as with Kafka's own clients. */
     return set(s->conf, "compression.type", "lz4", err) && set(s->conf, "linger.ms", "1", err) &&
@@ -176,11 +179,13 @@ static void no_log(const rd_kafka_t *rk, int level, const char *facility, const 
 {
 }
 
-static bool configure_producer(rd_kafka_conf_t *conf, const struct fg_sink_kafka_options *o,
+static bool configure_producer(rd_kafka_conf_t *conf, const struct fg_sink_kafka_setup *s,
                                struct fg_error *err)
 {
+    const struct fg_sink_kafka_options *o = &s->options;
+
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    return set(conf, "transactional.id", o->topic, err) &&
+    return set(conf, "transactional.id", s->transactional_id, err) &&
            set_number(conf, "transaction.timeout.ms", o->timeout_ms + 5000, err) &&
            set_number(conf, "message.timeout.ms", o->timeout_ms, err) &&
            set_number(conf, "queue.buffering.max.messages", FG_SINK_KAFKA_BATCH_MAX + 1000, err) &&
@@ -205,7 +210,7 @@ bool fg_sink_kafka_client_open(struct fg_sink_kafka_client *c, const struct fg_s
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, no_log);
     ok = set_number(conf, "socket.timeout.ms", s->options.timeout_ms, err) &&
-         (type == RD_KAFKA_PRODUCER ? configure_producer(conf, &s->options, err)
+         (type == RD_KAFKA_PRODUCER ? configure_producer(conf, s, err)
                                     : configure_consumer(conf, err));
     if (ok && !(c->rk = rd_kafka_new(type, conf, why, sizeof(why))))
         ok = fg_fail(err, "kafka: %s", why);

@@ -26,7 +26,9 @@ struct fg_sink_kafka_client {
 struct fg_sink_kafka_setup {
     struct fg_sink_kafka_options options;
     char cursor_topic[272];
-    rd_kafka_conf_t *conf; /**< brokers and properties file; copied for each handle */
+    char transactional_id[288]; /**< the topic; in a fleet one for each member */
+    int partition;              /**< of the cursor */
+    rd_kafka_conf_t *conf;      /**< brokers and properties file; copied for each handle */
 };
 
 /** Checks the options and reads the properties file. False and err. */

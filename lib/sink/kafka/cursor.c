@@ -57,12 +57,17 @@ static int ask_topic(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_
 }
 
 static bool topic_check(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_setup *s,
-                        rd_kafka_topic_t *topic, const struct fg_wait *wait, struct fg_error *err)
+                        rd_kafka_topic_t *topic, int partitions, const struct fg_wait *wait,
+                        struct fg_error *err)
 {
     rd_kafka_resp_err_t code;
+    int count = ask_topic(c, s, topic, wait, &code);
 
-    if (ask_topic(c, s, topic, wait, &code) > 0)
+    if (count >= partitions)
         return true;
+    if (count > 0)
+        return fg_fail(err, "topic %s has %d partitions; a fleet needs one for each member: %d",
+                       rd_kafka_topic_name(topic), count, partitions);
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
         return fg_fail(err, "%s: there is no topic %s: create it (docs/kafka.md)",
                        s->options.brokers, rd_kafka_topic_name(topic));
@@ -72,7 +77,10 @@ static bool topic_check(struct fg_sink_kafka_client *c, const struct fg_sink_kaf
 bool fg_sink_kafka_topics_check(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_setup *s,
                                 const struct fg_wait *wait, struct fg_error *err)
 {
-    return topic_check(c, s, c->events, wait, err) && topic_check(c, s, c->cursor, wait, err);
+    int cursors = s->options.members ? (int)s->options.members : 1;
+
+    return topic_check(c, s, c->events, 1, wait, err) &&
+           topic_check(c, s, c->cursor, cursors, wait, err);
 }
 
 /* ---- offsets --------------------------------------------------------------------------------- */
@@ -111,26 +119,37 @@ int64_t fg_sink_kafka_cursor_end(struct fg_sink_kafka_client *c,
                                  const struct fg_sink_kafka_setup *s, const struct fg_wait *wait,
                                  struct fg_error *err)
 {
-    return ask_offset(c, s, s->cursor_topic, 0, RD_KAFKA_OFFSET_END, wait, err);
+    return ask_offset(c, s, s->cursor_topic, s->partition, RD_KAFKA_OFFSET_END, wait, err);
 }
 
-int fg_sink_kafka_events_exist(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_setup *s,
-                               const struct fg_wait *wait, struct fg_error *err)
+/* Whether a topic ever held anything: as below. */
+static int anything(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_setup *s,
+                    rd_kafka_topic_t *topic, const struct fg_wait *wait, struct fg_error *err)
 {
     rd_kafka_resp_err_t code;
-    int count = ask_topic(c, s, c->events, wait, &code);
+    int count = ask_topic(c, s, topic, wait, &code);
 
     if (!count) {
         failed(c, s, code, err);
         return -1;
     }
     for (int partition = 0; partition < count; partition++) {
-        int64_t end = ask_offset(c, s, s->options.topic, partition, RD_KAFKA_OFFSET_END, wait, err);
+        int64_t end =
+            ask_offset(c, s, rd_kafka_topic_name(topic), partition, RD_KAFKA_OFFSET_END, wait, err);
 
         if (end)
             return end < 0 ? -1 : 1;
     }
     return 0;
+}
+
+int fg_sink_kafka_events_exist(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_setup *s,
+                               const struct fg_wait *wait, struct fg_error *err)
+{
+    int events = anything(c, s, c->events, wait, err);
+    int cursors = events == 1 && s->options.members ? anything(c, s, c->cursor, wait, err) : 0;
+
+    return events < 0 || cursors < 0 ? -1 : events && !cursors;
 }
 
 /* ---- the cursor ------------------------------------------------------------------------------ */
@@ -152,7 +171,7 @@ static bool scan(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_setu
     int slice;
 
     while ((slice = fg_sink_kafka_slice(wait, deadline)) > 0) {
-        rd_kafka_message_t *message = rd_kafka_consume(c->cursor, 0, slice);
+        rd_kafka_message_t *message = rd_kafka_consume(c->cursor, s->partition, slice);
         rd_kafka_resp_err_t code = message ? message->err : RD_KAFKA_RESP_ERR_NO_ERROR;
         bool ok = !message || code || take(message, cursor, err);
 
@@ -174,10 +193,10 @@ static bool scan_from(struct fg_sink_kafka_client *c, const struct fg_sink_kafka
 {
     bool ok;
 
-    if (rd_kafka_consume_start(c->cursor, 0, offset))
+    if (rd_kafka_consume_start(c->cursor, s->partition, offset))
         return failed(c, s, rd_kafka_last_error(), err);
     ok = scan(c, s, wait, cursor, err);
-    rd_kafka_consume_stop(c->cursor, 0);
+    rd_kafka_consume_stop(c->cursor, s->partition);
     return ok;
 }
 
@@ -185,9 +204,11 @@ bool fg_sink_kafka_cursor_read(struct fg_sink_kafka_client *c, const struct fg_s
                                const struct fg_wait *wait, struct fg_sink_kafka_cursor *cursor,
                                struct fg_error *err)
 {
-    int64_t low = ask_offset(c, s, s->cursor_topic, 0, RD_KAFKA_OFFSET_BEGINNING, wait, err);
+    int64_t low =
+        ask_offset(c, s, s->cursor_topic, s->partition, RD_KAFKA_OFFSET_BEGINNING, wait, err);
     int64_t high =
-        low < 0 ? -1 : ask_offset(c, s, s->cursor_topic, 0, RD_KAFKA_OFFSET_END, wait, err);
+        low < 0 ? -1
+                : ask_offset(c, s, s->cursor_topic, s->partition, RD_KAFKA_OFFSET_END, wait, err);
 
     *cursor = (struct fg_sink_kafka_cursor){.end = 0};
     if (high < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /** kafka_cursor: reading back how far a topic has come: the last committed record of partition 0 of
- * TOPIC.cursor. */
+ * TOPIC.cursor; of a fleet each member has the partition of its number. */
 #ifndef FG_SINK_KAFKA_CURSOR_H
 #define FG_SINK_KAFKA_CURSOR_H
 
@@ -29,7 +29,8 @@ bool fg_sink_kafka_cursor_read(struct fg_sink_kafka_client *consumer,
                                const struct fg_sink_kafka_setup *setup, const struct fg_wait *wait,
                                struct fg_sink_kafka_cursor *cursor, struct fg_error *err);
 
-/** 1: the topic of the events holds something, 0: it never did, -1 and err: no broker tells. */
+/** 1: the topic of the events holds something that no cursor tells of, 0: it does not, -1 and err:
+ * no broker tells. The other members of a fleet write their cursors before their events. */
 int fg_sink_kafka_events_exist(struct fg_sink_kafka_client *consumer,
                                const struct fg_sink_kafka_setup *setup, const struct fg_wait *wait,
                                struct fg_error *err);

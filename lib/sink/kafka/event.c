@@ -41,12 +41,28 @@ static void hex(char text[33], const uint8_t id[16])
     text[32] = '\0';
 }
 
+static void add_member(struct fg_sink_kafka_event *e)
+{
+    if (e->members)
+        add(e, ",\"member\":%u", e->member);
+}
+
+/* Of what each member of a fleet has its own: the newest event of a key is of one member. */
+static void set_member_key(struct fg_sink_kafka_event *e, const char *text)
+{
+    if (e->members)
+        set_key(e, "%s:member:%u", text, e->member);
+    else
+        set_key(e, "%s", text);
+}
+
 /* Numbers that are names (users, items) use all of 64 bits, which JavaScript's numbers do not hold:
  * they are strings. The others stay below 2^53. */
 static void begin(struct fg_sink_kafka_event *e, const char *type, uint64_t seq, uint64_t time_ms)
 {
     e->value_len = 0;
     add(e, "{\"type\":\"%s\",\"seq\":%" PRIu64 ",\"time_ms\":%" PRIu64, type, seq, time_ms);
+    add_member(e);
 }
 
 static void end(struct fg_sink_kafka_event *e)
@@ -69,7 +85,10 @@ static void add_order(struct fg_sink_kafka_event *e, const uint8_t id[16], uint6
 
 static void add_item(struct fg_sink_kafka_event *e, uint64_t item)
 {
-    set_key(e, "item:%" PRIu64, item);
+    char text[32];
+
+    snprintf(text, sizeof(text), "item:%" PRIu64, item);
+    set_member_key(e, text);
     add(e, ",\"item\":\"%" PRIu64 "\"", item);
 }
 
@@ -273,7 +292,8 @@ bool fg_sink_kafka_cursor_parse(const char *value, size_t len, struct fg_sink_cu
 void fg_sink_kafka_event_log(struct fg_sink_kafka_event *e, uint64_t time_ms, uint64_t log_id)
 {
     e->value_len = 0;
-    set_key(e, "log");
-    add(e, "{\"seq\":0,\"type\":\"log\",\"time_ms\":%" PRIu64 ",\"log\":\"%016" PRIx64 "\"}",
-        time_ms, log_id);
+    set_member_key(e, "log");
+    add(e, "{\"seq\":0,\"type\":\"log\",\"time_ms\":%" PRIu64, time_ms);
+    add_member(e);
+    add(e, ",\"log\":\"%016" PRIx64 "\"}", log_id);
 }

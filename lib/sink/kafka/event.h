@@ -16,6 +16,7 @@
     768 /**< an item of a snapshot with a name that is all escapes needs less */
 
 struct fg_sink_kafka_event {
+    unsigned members, member; /**< set once: of a fleet, each event names its member; 0 = of none */
     size_t key_len, value_len; /**< value_len 0: the record makes no event */
     char key[FG_SINK_KAFKA_KEY_MAX];
     char value[FG_SINK_KAFKA_VALUE_MAX];

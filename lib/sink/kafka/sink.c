@@ -60,7 +60,7 @@ static enum fg_sink_result refuse_contested(const struct kafka_sink *k, struct f
     fg_fail(err,
             "another producer with transactional.id %s writes to the topic: stop one of the two "
             "(docs/kafka.md)",
-            k->setup.options.topic);
+            k->setup.transactional_id);
     return FG_SINK_REFUSE;
 }
 
@@ -79,7 +79,7 @@ static enum fg_sink_result result_of(struct kafka_sink *k, rd_kafka_error_t *err
         k->fenced_before_ms = k->fenced_ms;
         k->fenced_ms = fg_clock_mono_ms();
         fg_fail(err, "%s: another producer with transactional.id %s took over", what,
-                k->setup.options.topic);
+                k->setup.transactional_id);
         return FG_SINK_GONE;
     }
     if (k->producer.delivery == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
@@ -142,7 +142,8 @@ static rd_kafka_error_t *commit(struct kafka_sink *k, const struct fg_sink_curso
     int slice;
 
     fg_sink_kafka_event_cursor(&k->event, cursor);
-    if (error || !produce(k, k->producer.cursor, 0, &error) || (error = flush(k, deadline)))
+    if (error || !produce(k, k->producer.cursor, k->setup.partition, &error) ||
+        (error = flush(k, deadline)))
         return error;
     while ((slice = fg_sink_kafka_slice(&k->wait, deadline)) > 0) {
         error = rd_kafka_commit_transaction(k->producer.rk, slice);
@@ -488,5 +489,7 @@ struct fg_sink *fg_sink_kafka_start(const struct fg_sink_kafka_options *options,
         free_self(k);
         return NULL;
     }
+    k->event.members = options->members;
+    k->event.member = options->member;
     return fg_sink_start(&driver, k, &k->wait, &common, journal_dir, durable_seq, err);
 }

@@ -69,6 +69,30 @@ bool fg_sink_postgres_schema_check(const char *schema, struct fg_error *err)
     return true;
 }
 
+static void schema_of(const struct fg_sink_postgres_options *o, unsigned member, char schema[64])
+{
+    if (o->members)
+        snprintf(schema, 64, "%.*s_member_%u", FG_SINK_POSTGRES_FLEET_SCHEMA_MAX, o->schema,
+                 (uint8_t)member);
+    else
+        snprintf(schema, 64, "%s", o->schema);
+}
+
+void fg_sink_postgres_schema(const struct fg_sink_postgres_options *o, char schema[64])
+{
+    schema_of(o, o->member, schema);
+}
+
+bool fg_sink_postgres_options_schema_check(const struct fg_sink_postgres_options *o,
+                                           struct fg_error *err)
+{
+    if (!fg_sink_postgres_schema_check(o->schema, err))
+        return false;
+    return !o->members || strlen(o->schema) <= FG_SINK_POSTGRES_FLEET_SCHEMA_MAX ||
+           fg_fail(err, "postgres schema '%s': of a fleet, accepted are at most %d characters",
+                   o->schema, FG_SINK_POSTGRES_FLEET_SCHEMA_MAX);
+}
+
 bool fg_sink_postgres_address(const char *conninfo, char *address, size_t size,
                               struct fg_error *err)
 {
@@ -133,7 +157,7 @@ static bool admin_open(struct admin *a, const struct fg_sink_postgres_options *o
     const char *values[] = {"10", "fgctl", o->conninfo, "UTF8", o->password, NULL};
 
     *a = (struct admin){.err = err};
-    if (!fg_sink_postgres_schema_check(o->schema, err) ||
+    if (!fg_sink_postgres_options_schema_check(o, err) ||
         !fg_sink_postgres_address(o->conninfo, a->address, sizeof(a->address), err))
         return false;
     a->pg = PQconnectdbParams(keywords, values, 1);
@@ -200,13 +224,17 @@ static bool make_schema(struct admin *a, const char *schema, bool *made)
     return !*made || run(a, sql);
 }
 
+/* One at a time: of two that begin together the second finds everything done. */
+static bool lock(struct admin *a, const char *schema)
+{
+    return ask(a, "SELECT pg_advisory_xact_lock(hashtextextended('floodgate ' || $1, 0))", schema);
+}
+
 static bool migrate(struct admin *a, const char *schema, struct fg_sink_postgres_made *made)
 {
     char sql[96];
 
-    /* One at a time: of two that begin together the second finds everything done. */
-    if (!ask(a, "SELECT pg_advisory_xact_lock(hashtextextended('floodgate ' || $1, 0))", schema) ||
-        !run(a, "SHOW server_encoding"))
+    if (!lock(a, schema) || !run(a, "SHOW server_encoding"))
         return false;
     if (strcmp(cell(a, 0), "UTF8") != 0)
         return fg_fail(a->err, "%s: the database's encoding is %s; accepted: UTF8", a->address,
@@ -228,12 +256,118 @@ static bool migrate(struct admin *a, const char *schema, struct fg_sink_postgres
     return true;
 }
 
+/* ---- of a fleet: views over the tables of all members --------------------------------------- */
+static const char *const units[] = {
+    "total",       "available",   "reserved",         "sold",           "refunded",
+    "orders",      "orders_sold", "orders_cancelled", "orders_expired", "orders_refunded",
+    "orders_late", "waiting",     "leased",           "returned",       "added"};
+static const char *const item_settings[] = {"name",       "opens",       "closes",  "hold_ms",
+                                            "user_limit", "order_max",   "paused",  "line_max",
+                                            "claim_ms",   "wait_ttl_ms", "one_unit"};
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+static const struct {
+    const char *name, *table, *columns; /* behind the number of the member */
+} unions[] = {
+    {"orders", "orders",
+     "user_id, order_id, item, quantity, state::text AS state, late, deadline, changed, seq"},
+    {"inventory_members", "inventory", "item, seq"}, /* and all others */
+    {"denied_users", "denied_users", "user_id"},
+    {"cursors", "floodgate_cursor", "appliance, seq, crc, format, filled_seq, updated"},
+};
+#define INVENTORY 1
+
+static void add_columns(FILE *out, const char *const list[], size_t n, const char *before,
+                        const char *after)
+{
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, ", %s%s%s AS %s", before, list[i], after, list[i]);
+}
+
+static void add_union(FILE *out, const struct fg_sink_postgres_options *o, size_t which)
+{
+    char schema[64];
+
+    fprintf(out, "CREATE OR REPLACE VIEW %s.%s AS", o->schema, unions[which].name);
+    for (unsigned m = 0; m < o->members; m++) {
+        schema_of(o, m, schema);
+        fprintf(out, "%s SELECT %u AS member, %s", m ? " UNION ALL" : "", m, unions[which].columns);
+        if (which == INVENTORY) {
+            add_columns(out, units, COUNT(units), "", "");
+            add_columns(out, item_settings, COUNT(item_settings), "", "");
+        }
+        fprintf(out, " FROM %s.%s", schema, unions[which].table);
+    }
+    fputs(";\n", out);
+}
+
+/* All views as one text; freed by the caller. NULL: no memory. Settings are the same at all
+ * members, so they are those of the first one. */
+static char *views(const struct fg_sink_postgres_options *o)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return NULL;
+    for (size_t which = 0; which < COUNT(unions); which++)
+        add_union(out, o, which);
+    fprintf(out, "CREATE OR REPLACE VIEW %s.inventory AS SELECT item", o->schema);
+    add_columns(out, units, COUNT(units), "sum(", ")::bigint");
+    fputs(", sum(returned - leased)::bigint AS pool, count(*) AS members", out);
+    add_columns(out, item_settings, COUNT(item_settings), "(array_agg(", " ORDER BY member))[1]");
+    fprintf(out, " FROM %s.inventory_members GROUP BY item", o->schema);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static bool make_views(struct admin *a, const struct fg_sink_postgres_options *o)
+{
+    char *text = views(o);
+    bool ok = text ? run(a, text) : fg_fail(a->err, "out of memory");
+
+    free(text);
+    return ok;
+}
+
+/* Tables of all members, and the views. */
+static bool migrate_fleet(struct admin *a, const struct fg_sink_postgres_options *o,
+                          struct fg_sink_postgres_made *made)
+{
+    struct fg_sink_postgres_made each;
+    unsigned version;
+    char schema[64];
+    bool made_views;
+
+    if (!lock(a, o->schema) || !make_schema(a, o->schema, &made_views) ||
+        !read_version(a, o->schema, &version))
+        return false;
+    if (version)
+        return fg_fail(a->err,
+                       "%s: schema %s has the tables of an appliance that is of no fleet: give the "
+                       "fleet another one",
+                       a->address, o->schema);
+    for (unsigned m = 0; m < o->members; m++) {
+        schema_of(o, m, schema);
+        if (!migrate(a, schema, &each))
+            return false;
+        if (m == o->member)
+            *made = each;
+    }
+    return make_views(a, o);
+}
+
 bool fg_sink_postgres_init(const struct fg_sink_postgres_options *options,
                            struct fg_sink_postgres_made *made, struct fg_error *err)
 {
     struct admin a;
     bool ok = admin_open(&a, options, err) && run(&a, "BEGIN") &&
-              migrate(&a, options->schema, made) && run(&a, "COMMIT");
+              (options->members ? migrate_fleet(&a, options, made)
+                                : migrate(&a, options->schema, made)) &&
+              run(&a, "COMMIT");
 
     admin_close(&a); /* rolls back what was not committed */
     return ok;
@@ -243,9 +377,13 @@ bool fg_sink_postgres_read_state(const struct fg_sink_postgres_options *options,
                                  struct fg_sink_postgres_state *state, struct fg_error *err)
 {
     struct admin a;
-    bool ok = admin_open(&a, options, err) &&
-              run(&a, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") &&
-              read_version(&a, options->schema, &state->version);
+    char schema[64];
+    bool ok;
+
+    fg_sink_postgres_schema(options, schema);
+    ok = admin_open(&a, options, err) &&
+         run(&a, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") &&
+         read_version(&a, schema, &state->version);
 
     snprintf(state->address, sizeof(state->address), "%s", a.address);
     state->known = FG_SINK_POSTGRES_VERSION;

@@ -11,6 +11,12 @@
 /** Lower case letters, digits and _, so that it needs no quoting anywhere. */
 bool fg_sink_postgres_schema_check(const char *schema, struct fg_error *err);
 
+#define FG_SINK_POSTGRES_FLEET_SCHEMA_MAX 50 /**< of the views; "_member_15" follows for tables */
+
+/** The same of options->schema, which is shorter in a fleet. */
+bool fg_sink_postgres_options_schema_check(const struct fg_sink_postgres_options *options,
+                                           struct fg_error *err);
+
 /** "host:port/database" for status and messages; never the password. False and err: not a
  * connection string.
  */

@@ -408,7 +408,7 @@ bool fg_sink_postgres_check(const struct fg_sink_postgres_options *o, struct fg_
     char address[256];
 
     if (!fg_sink_postgres_address(o->conninfo, address, sizeof(address), err) ||
-        !fg_sink_postgres_schema_check(o->schema, err))
+        !fg_sink_postgres_options_schema_check(o, err))
         return false;
     if (o->batch_max < 1 || o->batch_max > BATCH_MAX)
         return fg_fail(err, "postgres batch of %u records, accepted: 1..%d", o->batch_max,
@@ -433,6 +433,7 @@ struct fg_sink *fg_sink_postgres_start(const struct fg_sink_postgres_options *op
     p = calloc(1, sizeof(*p));
     FG_ASSERT(p);
     p->options = *options;
+    fg_sink_postgres_schema(options, p->options.schema);
     fg_sink_postgres_address(options->conninfo, p->address, sizeof(p->address), NULL);
     common.address = p->address;
     p->conn = (struct fg_sink_postgres_conn){

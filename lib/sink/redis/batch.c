@@ -18,8 +18,9 @@ bool fg_sink_redis_batch_init(struct fg_sink_redis_batch *b, const char *prefix,
                               uint64_t stream_max, size_t records_max)
 {
     memset(b, 0, sizeof(*b));
-    snprintf(b->prefix, sizeof(b->prefix), "{%s}:", prefix);
-    b->prefix_len = strlen(b->prefix);
+    snprintf(b->prefix, sizeof(b->prefix), "%s", prefix);
+    fg_redis_base(b->base, prefix, 0, 0);
+    b->base_len = strlen(b->base);
     b->stream_max = stream_max;
     b->records_max = records_max;
     b->items_size = 16;
@@ -28,6 +29,13 @@ bool fg_sink_redis_batch_init(struct fg_sink_redis_batch *b, const char *prefix,
     b->items = calloc(b->items_size, sizeof(*b->items));
     b->used = calloc(records_max, sizeof(*b->used));
     return b->items && b->used;
+}
+
+void fg_sink_redis_batch_of_member(struct fg_sink_redis_batch *b, unsigned members, unsigned member)
+{
+    b->members = members;
+    fg_redis_base(b->base, b->prefix, members, member);
+    b->base_len = strlen(b->base);
 }
 
 void fg_sink_redis_batch_free(struct fg_sink_redis_batch *b)
@@ -79,10 +87,10 @@ static void key(struct fg_sink_redis_batch *b, const char *text, size_t len)
 {
     char word[160];
 
-    FG_ASSERT(b->prefix_len + len <= sizeof(word));
-    memcpy(word, b->prefix, b->prefix_len);
-    memcpy(word + b->prefix_len, text, len);
-    fg_redis_resp_word(&b->out, word, b->prefix_len + len);
+    FG_ASSERT(b->base_len + len <= sizeof(word));
+    memcpy(word, b->base, b->base_len);
+    memcpy(word + b->base_len, text, len);
+    fg_redis_resp_word(&b->out, word, b->base_len + len);
 }
 
 void fg_sink_redis_batch_key(struct fg_sink_redis_batch *b, const char *suffix)
@@ -90,12 +98,30 @@ void fg_sink_redis_batch_key(struct fg_sink_redis_batch *b, const char *suffix)
     key(b, suffix, strlen(suffix));
 }
 
-static void item_key(struct fg_sink_redis_batch *b, uint64_t item)
+/* Where the state of an item stands: with its appliance, and in a fleet once more as the sum over
+ * all members. */
+enum level { OWN, SUM };
+
+static enum level last_level(const struct fg_sink_redis_batch *b)
+{
+    return b->members ? SUM : OWN;
+}
+
+static void level_key(struct fg_sink_redis_batch *b, enum level level, const char *suffix)
+{
+    char base[FG_REDIS_BASE_MAX], word[FG_REDIS_BASE_MAX + 32];
+
+    fg_redis_base(base, b->prefix, 0, 0);
+    snprintf(word, sizeof(word), "%s%s", level == SUM ? base : b->base, suffix);
+    fg_redis_resp_text(&b->out, word);
+}
+
+static void item_key(struct fg_sink_redis_batch *b, enum level level, uint64_t item)
 {
     char text[32];
-    int len = snprintf(text, sizeof(text), FG_REDIS_KEY_ITEM "%llu", (unsigned long long)item);
 
-    key(b, text, (size_t)len);
+    snprintf(text, sizeof(text), FG_REDIS_KEY_ITEM "%llu", (unsigned long long)item);
+    level_key(b, level, text);
 }
 
 static void order_key(struct fg_sink_redis_batch *b, uint64_t user, const char *id)
@@ -244,17 +270,24 @@ static void settings(struct fg_sink_redis_batch *b, const struct fg_journal_reco
     pair(b, FG_REDIS_ITEM_FIELD_PAUSED, r->flags & FG_JOURNAL_ITEM_PAUSED ? 1 : 0);
 }
 
+static void add_to_items(struct fg_sink_redis_batch *b, enum level level, uint64_t item)
+{
+    fg_redis_resp_begin(&b->out, 3);
+    fg_redis_resp_text(&b->out, "SADD");
+    level_key(b, level, FG_REDIS_KEY_ITEMS);
+    fg_redis_resp_u64(&b->out, item);
+}
+
 static void add_item_set(struct fg_sink_redis_batch *b, const struct fg_journal_record *r)
 {
     item_of(b, r->item)->defined = true;
-    fg_redis_resp_begin(&b->out, 3);
-    fg_redis_resp_text(&b->out, "SADD");
-    fg_sink_redis_batch_key(b, FG_REDIS_KEY_ITEMS);
-    fg_redis_resp_u64(&b->out, r->item);
-    fg_redis_resp_begin(&b->out, 2 + 2 * 6);
-    fg_redis_resp_text(&b->out, "HSET");
-    item_key(b, r->item);
-    settings(b, r);
+    for (enum level level = OWN; level <= last_level(b); level++) {
+        add_to_items(b, level, r->item);
+        fg_redis_resp_begin(&b->out, 2 + 2 * 6);
+        fg_redis_resp_text(&b->out, "HSET");
+        item_key(b, level, r->item);
+        settings(b, r);
+    }
     event_begin(b, r, 4 + 6);
     pair(b, "item", r->item);
     settings(b, r);
@@ -272,10 +305,12 @@ static void add_line_set(struct fg_sink_redis_batch *b, const struct fg_journal_
 {
     bool draws = r->line_flags & FG_JOURNAL_LINE_LOTTERY;
 
-    fg_redis_resp_begin(&b->out, 2 + 2 * 4);
-    fg_redis_resp_text(&b->out, "HSET");
-    item_key(b, r->item);
-    line(b, r);
+    for (enum level level = OWN; level <= last_level(b); level++) {
+        fg_redis_resp_begin(&b->out, 2 + 2 * 4);
+        fg_redis_resp_text(&b->out, "HSET");
+        item_key(b, level, r->item);
+        line(b, r);
+    }
     event_begin(b, r, 4 + 4 + draws);
     pair(b, "item", r->item);
     line(b, r);
@@ -306,11 +341,13 @@ static void add_item_name(struct fg_sink_redis_batch *b, const struct fg_journal
 {
     size_t len = strnlen((const char *)r->name, sizeof(r->name));
 
-    fg_redis_resp_begin(&b->out, 4);
-    fg_redis_resp_text(&b->out, "HSET");
-    item_key(b, r->item);
-    fg_redis_resp_text(&b->out, FG_REDIS_ITEM_FIELD_NAME);
-    fg_redis_resp_word(&b->out, r->name, len);
+    for (enum level level = OWN; level <= last_level(b); level++) {
+        fg_redis_resp_begin(&b->out, 4);
+        fg_redis_resp_text(&b->out, "HSET");
+        item_key(b, level, r->item);
+        fg_redis_resp_text(&b->out, FG_REDIS_ITEM_FIELD_NAME);
+        fg_redis_resp_word(&b->out, r->name, len);
+    }
     event_begin(b, r, 5);
     pair(b, "item", r->item);
     fg_redis_resp_text(&b->out, FG_REDIS_ITEM_FIELD_NAME);
@@ -408,11 +445,13 @@ static void counter(struct fg_sink_redis_batch *b, const struct fg_batch_item *i
 {
     if (!units && !item->defined)
         return;
-    fg_redis_resp_begin(&b->out, 4);
-    fg_redis_resp_text(&b->out, "HINCRBY");
-    item_key(b, item->item);
-    fg_redis_resp_text(&b->out, field);
-    fg_redis_resp_i64(&b->out, units);
+    for (enum level level = OWN; level <= last_level(b); level++) {
+        fg_redis_resp_begin(&b->out, 4);
+        fg_redis_resp_text(&b->out, "HINCRBY");
+        item_key(b, level, item->item);
+        fg_redis_resp_text(&b->out, field);
+        fg_redis_resp_i64(&b->out, units);
+    }
 }
 
 static void add_counters(struct fg_sink_redis_batch *b)
@@ -491,7 +530,8 @@ void fg_sink_redis_batch_order(struct fg_sink_redis_batch *b, const struct fg_le
     pair(b, "seq", seq);
 }
 
-void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_ledger_item *item)
+static void item_hash(struct fg_sink_redis_batch *b, enum level level,
+                      const struct fg_ledger_item *item)
 {
     bool fleet = item->leases || item->returns;
     bool lined =
@@ -500,7 +540,7 @@ void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_led
     fg_redis_resp_begin(&b->out,
                         2 + 2 * (11u + (item->name[0] != 0) + (lined ? 5 : 0) + (fleet ? 2 : 0)));
     fg_redis_resp_text(&b->out, "HSET");
-    item_key(b, item->item);
+    item_key(b, level, item->item);
 #define X(name) pair(b, #name, item->name);
     FG_REDIS_UNITS_LIST(X)
     FG_REDIS_SETTINGS_LIST(X)
@@ -520,10 +560,57 @@ void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_led
     }
     if (item->name[0])
         pair_text(b, FG_REDIS_ITEM_FIELD_NAME, item->name);
-    fg_redis_resp_begin(&b->out, 3);
-    fg_redis_resp_text(&b->out, "SADD");
-    fg_sink_redis_batch_key(b, FG_REDIS_KEY_ITEMS);
-    fg_redis_resp_u64(&b->out, item->item);
+}
+
+/* The units in the sums are those of this member until the script has replaced them. */
+void fg_sink_redis_batch_item(struct fg_sink_redis_batch *b, const struct fg_ledger_item *item)
+{
+    for (enum level level = OWN; level <= last_level(b); level++) {
+        item_hash(b, level, item);
+        add_to_items(b, level, item->item);
+    }
+    if (b->members)
+        fg_sink_redis_batch_sum(b, item->item);
+}
+
+/* ---- sums ------------------------------------------------------------------------------------ */
+
+/* KEYS: the set of items, the item with its sums, the item of each member. ARGV: item, fields. */
+static const char sum_script[] =
+    "local found = 0 "
+    "for k = 3, #KEYS do found = found + redis.call('HLEN', KEYS[k]) end "
+    "if found == 0 then redis.call('DEL', KEYS[2]) "
+    "return redis.call('SREM', KEYS[1], ARGV[1]) end "
+    "for f = 2, #ARGV do redis.call('HDEL', KEYS[2], ARGV[f]) "
+    "for k = 3, #KEYS do local units = redis.call('HGET', KEYS[k], ARGV[f]) "
+    "if units then redis.call('HINCRBY', KEYS[2], ARGV[f], units) end end end "
+    "return 0";
+
+static const char *const summed[] = {
+#define X(name) #name,
+    FG_REDIS_UNITS_LIST(X) FG_REDIS_FLEET_LIST(X)
+#undef X
+        FG_REDIS_ITEM_FIELD_WAITING};
+#define SUMMED (sizeof(summed) / sizeof(summed[0]))
+
+void fg_sink_redis_batch_sum(struct fg_sink_redis_batch *b, uint64_t item)
+{
+    char base[FG_REDIS_BASE_MAX], word[FG_REDIS_BASE_MAX + 32];
+
+    fg_redis_resp_begin(&b->out, 3 + 2 + b->members + 1 + SUMMED);
+    fg_redis_resp_text(&b->out, "EVAL");
+    fg_redis_resp_text(&b->out, sum_script);
+    fg_redis_resp_u64(&b->out, 2 + b->members);
+    level_key(b, SUM, FG_REDIS_KEY_ITEMS);
+    item_key(b, SUM, item);
+    for (unsigned m = 0; m < b->members; m++) {
+        fg_redis_base(base, b->prefix, b->members, m);
+        snprintf(word, sizeof(word), "%s" FG_REDIS_KEY_ITEM "%llu", base, (unsigned long long)item);
+        fg_redis_resp_text(&b->out, word);
+    }
+    fg_redis_resp_u64(&b->out, item);
+    for (size_t i = 0; i < SUMMED; i++)
+        fg_redis_resp_text(&b->out, summed[i]);
 }
 
 void fg_sink_redis_batch_denied(struct fg_sink_redis_batch *b, uint64_t user)
@@ -538,7 +625,7 @@ void fg_sink_redis_batch_delete_item(struct fg_sink_redis_batch *b, uint64_t ite
 {
     fg_redis_resp_begin(&b->out, 2);
     fg_redis_resp_text(&b->out, "DEL");
-    item_key(b, item);
+    item_key(b, OWN, item);
 }
 
 void fg_sink_redis_batch_resync(struct fg_sink_redis_batch *b,

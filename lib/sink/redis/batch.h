@@ -8,14 +8,17 @@
 
 #include "journal/record.h"
 #include "ledger/snapshot.h"
+#include "redis/address.h"
 #include "redis/command.h"
 
 struct fg_batch_item; /* what a batch adds up to for one item */
 
 struct fg_sink_redis_batch {
     struct fg_redis_resp out;
-    char prefix[72]; /**< "{prefix}:" */
-    size_t prefix_len;
+    char base[FG_REDIS_BASE_MAX]; /**< of all keys of this appliance */
+    size_t base_len;
+    char prefix[64];
+    unsigned members; /**< of a fleet, whose sums are kept as well; 0 = of none */
     uint64_t stream_max;
     struct fg_batch_item *items; /**< hash table, power of two, at most half full */
     size_t items_size;
@@ -27,6 +30,9 @@ struct fg_sink_redis_batch {
 /** records_max: records of one transaction at most. False: no memory. */
 bool fg_sink_redis_batch_init(struct fg_sink_redis_batch *b, const char *prefix,
                               uint64_t stream_max, size_t records_max);
+/** From here on the keys are of a member, and the sums over all members follow them. */
+void fg_sink_redis_batch_of_member(struct fg_sink_redis_batch *b, unsigned members,
+                                   unsigned member);
 void fg_sink_redis_batch_free(struct fg_sink_redis_batch *b);
 
 /**
@@ -50,7 +56,11 @@ void fg_sink_redis_batch_resync(struct fg_sink_redis_batch *b,
 void fg_sink_redis_batch_cursor(struct fg_sink_redis_batch *b, uint64_t seq, uint32_t crc,
                                 uint64_t log_id, bool filled);
 
-/** "{prefix}:" + suffix as one word. */
+/** Of a fleet: computes the sums of an item over all members anew, and forgets them when none of
+ * the members has the item. A script, with one reply. */
+void fg_sink_redis_batch_sum(struct fg_sink_redis_batch *b, uint64_t item);
+
+/** The base + suffix as one word. */
 void fg_sink_redis_batch_key(struct fg_sink_redis_batch *b, const char *suffix);
 
 #endif

@@ -48,13 +48,13 @@ static bool number(const char *text, int base, uint64_t *value)
     return !*end && !errno;
 }
 
-static enum fg_sink_redis_cursor_state refuse(struct fg_error *err, const char *prefix,
+static enum fg_sink_redis_cursor_state refuse(struct fg_error *err, const char *base,
                                               const char *why)
 {
     fg_fail(err,
-            "%.140s. `fgctl sink adopt redis` deletes the keys {%s}:* and writes them anew, or use "
+            "%.140s. `fgctl sink adopt redis` deletes the keys %s* and writes them anew, or use "
             "another prefix (docs/redis.md)",
-            why, prefix);
+            why, base);
     return FG_SINK_REDIS_REFUSED;
 }
 
@@ -80,11 +80,9 @@ static enum fg_sink_redis_cursor_state state_of(enum fg_sink_origin origin)
                                               : FG_SINK_REDIS_REFUSED;
 }
 
-enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *reply,
-                                                           const char *prefix,
-                                                           const struct fg_sink_log *log,
-                                                           struct fg_sink_cursor *cursor,
-                                                           struct fg_error *err)
+enum fg_sink_redis_cursor_state
+fg_sink_redis_cursor_check(const redisReply *reply, const char *base, const struct fg_sink_log *log,
+                           struct fg_sink_cursor *cursor, struct fg_error *err)
 {
     char why[160];
 
@@ -92,21 +90,21 @@ enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *rep
     if (fg_redis_reply_error(reply)) {
         snprintf(why, sizeof(why), "the cursor cannot be read: %.100s",
                  fg_redis_reply_error(reply));
-        return refuse(err, prefix, why);
+        return refuse(err, base, why);
     }
     if (!fg_redis_reply_texts_or_nil(reply, "the cursor", AT_COUNT, err))
         return FG_SINK_REDIS_REFUSED;
     if (field(reply, AT_BROKEN)) {
         snprintf(why, sizeof(why), "a transaction failed inside Redis: %.90s",
                  field(reply, AT_BROKEN));
-        return refuse(err, prefix, why);
+        return refuse(err, base, why);
     }
     if (!field(reply, AT_SEQ) && !field(reply, AT_APPLIANCE) && !field(reply, AT_FORMAT))
         return FG_SINK_REDIS_FRESH;
     if (!field(reply, AT_FORMAT) || strcmp(field(reply, AT_FORMAT), FG_REDIS_FORMAT) != 0)
-        return refuse(err, prefix, "the cursor is of another format than " FG_REDIS_FORMAT);
+        return refuse(err, base, "the cursor is of another format than " FG_REDIS_FORMAT);
     if (!parse(reply, cursor))
-        return refuse(err, prefix, "the cursor holds no numbers");
+        return refuse(err, base, "the cursor holds no numbers");
     return state_of(fg_sink_cursor_origin(log, cursor, "redis", err));
 }
 
@@ -159,11 +157,10 @@ static bool stream_unused(struct fg_redis_conn *conn, const char *key, struct fg
     return unused;
 }
 
-static bool leftover(struct fg_redis_conn *conn, const char *prefix, const char *key,
+static bool leftover(struct fg_redis_conn *conn, const char *base, const char *key,
                      struct fg_error *err)
 {
-    /* behind "{}:" */
-    const char *suffix = strlen(key) >= strlen(prefix) + 3 ? key + strlen(prefix) + 3 : key;
+    const char *suffix = strlen(key) >= strlen(base) ? key + strlen(base) : key;
     char why[160];
 
     if (fg_redis_key_of_inbound(suffix) ||
@@ -172,12 +169,12 @@ static bool leftover(struct fg_redis_conn *conn, const char *prefix, const char 
     if (!conn->redis)
         return true;
     snprintf(why, sizeof(why), "there is no cursor, but there is %.110s", key);
-    refuse(err, prefix, why);
+    refuse(err, base, why);
     return true;
 }
 
 /* One page of SCAN. False: err, or a leftover key. *found: it brought keys. */
-static bool scan_page(struct fg_redis_conn *conn, const char *prefix, char cursor[24], bool *found,
+static bool scan_page(struct fg_redis_conn *conn, const char *base, char cursor[24], bool *found,
                       struct fg_error *err)
 {
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
@@ -185,7 +182,7 @@ static bool scan_page(struct fg_redis_conn *conn, const char *prefix, char curso
     char pattern[96], next[24];
     bool clean;
 
-    snprintf(pattern, sizeof(pattern), "{%s}:*", prefix);
+    snprintf(pattern, sizeof(pattern), "%s*", base);
     clean = ask(conn, 6, (const char *[]){"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"},
                 &answer, err);
     if (clean) {
@@ -196,7 +193,7 @@ static bool scan_page(struct fg_redis_conn *conn, const char *prefix, char curso
             fg_redis_conn_close(conn);
     }
     for (size_t i = 0; clean && i < fg_redis_reply_size(keys); i++)
-        clean = !leftover(conn, prefix, fg_redis_reply_word(keys, i), err);
+        clean = !leftover(conn, base, fg_redis_reply_word(keys, i), err);
     *found = fg_redis_reply_size(keys) > 0;
     if (clean)
         memcpy(cursor, next, sizeof(next));
@@ -204,15 +201,14 @@ static bool scan_page(struct fg_redis_conn *conn, const char *prefix, char curso
     return clean;
 }
 
-bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
-                                struct fg_error *err)
+bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *base, struct fg_error *err)
 {
     char cursor[24] = "0";
     unsigned empty = 0;
     bool found;
 
     do {
-        if (!scan_page(conn, prefix, cursor, &found, err))
+        if (!scan_page(conn, base, cursor, &found, err))
             return false;
         empty = found ? 0 : empty + 1;
         if (empty > EMPTY_PAGES) /* many other keys, or a server that never ends */
@@ -221,18 +217,65 @@ bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
     return true;
 }
 
+/* ---- of a fleet ------------------------------------------------------------------------------ */
+
+/* Is there the cursor of an appliance without a fleet? Then the items there are not sums. */
+static bool read_sums(struct fg_redis_conn *conn, const struct fg_sink_redis_batch *b,
+                      struct fg_redis_answer *answer, struct fg_error *err)
+{
+    char base[FG_REDIS_BASE_MAX], key[96];
+
+    fg_redis_base(base, b->prefix, 0, 0);
+    fg_redis_resp_clear(&conn->out);
+    snprintf(key, sizeof(key), "%s" FG_REDIS_KEY_CURSOR, base);
+    fg_redis_resp_command(&conn->out, 3, (const char *[]){"HGET", key, FG_REDIS_CURSOR_SEQ});
+    snprintf(key, sizeof(key), "%s" FG_REDIS_KEY_ITEMS, base);
+    fg_redis_resp_command(&conn->out, 2, (const char *[]){"SMEMBERS", key});
+    if (!fg_redis_conn_exchange(conn, &conn->out, answer, err))
+        return false;
+    if (!answer->error[0] && fg_redis_reply_is_nil(answer->last[1]))
+        return fg_redis_reply_texts(answer->last[0], "the set of items", SIZE_MAX, err);
+    return answer->error[0]
+               ? fg_fail(err, "%s: %s", conn->options->address, answer->error)
+               : fg_fail(err,
+                         "the keys %s* are of an appliance that is of no fleet: use another "
+                         "prefix, or delete them (docs/redis.md)",
+                         base);
+}
+
+bool fg_sink_redis_sums_begin(struct fg_redis_conn *conn, struct fg_sink_redis_batch *b,
+                              struct fg_error *err)
+{
+    struct fg_redis_answer items = {.exec_at = SIZE_MAX}, answer = {.exec_at = SIZE_MAX};
+    uint64_t item;
+    bool ok = !b->members || read_sums(conn, b, &items, err);
+
+    fg_redis_resp_clear(&b->out);
+    for (size_t i = 0; ok && i < fg_redis_reply_size(items.last[0]); i++)
+        if (fg_redis_reply_number(items.last[0], i, 10, &item))
+            fg_sink_redis_batch_sum(b, item);
+    if (ok && b->out.commands) {
+        ok = fg_redis_conn_exchange(conn, &b->out, &answer, err);
+        if (ok && answer.error[0])
+            ok = fg_fail(err, "%s: %s", conn->options->address, answer.error);
+    }
+    fg_redis_answer_free(&items);
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
 /* ---- an operator's decision ------------------------------------------------------------------ */
 
 /* Whether a key may go in the first round: all but the cursor and those of inbound commands. */
-static bool deletable(const char *prefix, const char *key)
+static bool deletable(const char *base, const char *key)
 {
-    const char *suffix = strlen(key) >= strlen(prefix) + 3 ? key + strlen(prefix) + 3 : key;
+    const char *suffix = strlen(key) >= strlen(base) ? key + strlen(base) : key;
 
     return !fg_redis_key_of_inbound(suffix) && strcmp(suffix, FG_REDIS_KEY_CURSOR) != 0;
 }
 
 /* Deletes what one page of SCAN named. */
-static bool delete_keys(struct fg_redis_conn *conn, const char *prefix, const redisReply *keys,
+static bool delete_keys(struct fg_redis_conn *conn, const char *base, const redisReply *keys,
                         struct fg_error *err)
 {
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
@@ -240,7 +283,7 @@ static bool delete_keys(struct fg_redis_conn *conn, const char *prefix, const re
 
     fg_redis_resp_clear(&conn->out);
     for (size_t i = 0; i < fg_redis_reply_size(keys); i++)
-        if (deletable(prefix, fg_redis_reply_word(keys, i)))
+        if (deletable(base, fg_redis_reply_word(keys, i)))
             fg_redis_resp_command(&conn->out, 2,
                                   (const char *[]){"DEL", fg_redis_reply_word(keys, i)});
     if (!conn->out.commands)
@@ -252,7 +295,7 @@ static bool delete_keys(struct fg_redis_conn *conn, const char *prefix, const re
     return ok;
 }
 
-static bool delete_page(struct fg_redis_conn *conn, const char *prefix, char cursor[24],
+static bool delete_page(struct fg_redis_conn *conn, const char *base, char cursor[24],
                         struct fg_error *err)
 {
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
@@ -260,7 +303,7 @@ static bool delete_page(struct fg_redis_conn *conn, const char *prefix, char cur
     char pattern[96], next[24];
     bool ok;
 
-    snprintf(pattern, sizeof(pattern), "{%s}:*", prefix);
+    snprintf(pattern, sizeof(pattern), "%s*", base);
     ok = ask(conn, 6, (const char *[]){"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"}, &answer,
              err);
     if (ok) {
@@ -270,24 +313,24 @@ static bool delete_page(struct fg_redis_conn *conn, const char *prefix, char cur
         if (!ok)
             fg_redis_conn_close(conn);
     }
-    ok = ok && delete_keys(conn, prefix, keys, err);
+    ok = ok && delete_keys(conn, base, keys, err);
     if (ok)
         memcpy(cursor, next, sizeof(next));
     fg_redis_answer_free(&answer);
     return ok;
 }
 
-bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *prefix, struct fg_error *err)
+bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *base, struct fg_error *err)
 {
     struct fg_redis_answer answer;
     char cursor[24] = "0", key[96];
     bool ok;
 
     do {
-        if (!delete_page(conn, prefix, cursor, err))
+        if (!delete_page(conn, base, cursor, err))
             return false;
     } while (strcmp(cursor, "0") != 0);
-    snprintf(key, sizeof(key), "{%s}:" FG_REDIS_KEY_CURSOR, prefix);
+    snprintf(key, sizeof(key), "%s" FG_REDIS_KEY_CURSOR, base);
     answer = (struct fg_redis_answer){.exec_at = SIZE_MAX};
     ok = ask(conn, 2, (const char *[]){"DEL", key}, &answer, err);
     fg_redis_answer_free(&answer);

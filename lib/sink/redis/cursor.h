@@ -26,30 +26,36 @@ void fg_sink_redis_cursor_ask(struct fg_sink_redis_batch *b);
 /** The last of them alone, without a WATCH. */
 void fg_sink_redis_cursor_read(struct fg_sink_redis_batch *b);
 
-/** `reply` of HMGET, compared with the log. */
-enum fg_sink_redis_cursor_state fg_sink_redis_cursor_check(const redisReply *reply,
-                                                           const char *prefix,
-                                                           const struct fg_sink_log *log,
-                                                           struct fg_sink_cursor *cursor,
-                                                           struct fg_error *err);
+/** `reply` of HMGET, compared with the log. base: what all keys begin with, as fg_redis_base. */
+enum fg_sink_redis_cursor_state
+fg_sink_redis_cursor_check(const redisReply *reply, const char *base, const struct fg_sink_log *log,
+                           struct fg_sink_cursor *cursor, struct fg_error *err);
 
 /** FOLLOW and FRESH give OK. */
 enum fg_sink_result fg_sink_redis_cursor_result(enum fg_sink_redis_cursor_state state);
 
 /**
- * Searches for keys of the prefix that stand there without a cursor: counters would be added to
+ * Searches for keys with that base which stand there without a cursor: counters would be added to
  * them. An event stream that holds nothing and never did is allowed: consumers make it together
  * with their groups. True: a start from the beginning is safe. False: err; conn->redis is NULL when
  * the connection failed, otherwise refused.
  */
-bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *prefix,
-                                struct fg_error *err);
+bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *base, struct fg_error *err);
 
 /**
- * Deletes all keys of the prefix but those of inbound commands; the cursor last, so that an
+ * Of a fleet, before a member writes its first record: what others hold is summed up anew, in case
+ * that the keys of this member went and the sums stayed. True also without a fleet. False: err;
+ * conn->redis is NULL when the connection failed, otherwise refused: an appliance that is of no
+ * fleet uses the prefix.
+ */
+bool fg_sink_redis_sums_begin(struct fg_redis_conn *conn, struct fg_sink_redis_batch *b,
+                              struct fg_error *err);
+
+/**
+ * Deletes all keys with that base but those of inbound commands; the cursor last, so that an
  * interrupted deletion is still refused. False and err: the connection failed.
  */
-bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *prefix, struct fg_error *err);
+bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *base, struct fg_error *err);
 
 /**
  * A command inside the transaction failed: Redis carried out the others, so the data differs from

@@ -128,13 +128,12 @@ static enum fg_sink_result check_answer(struct filling *f, const struct fg_redis
         return FG_SINK_AGAIN; /* another writer */
     if (fg_redis_reply_error_inside(exec)) {
         fg_fail(f->err,
-                "a key of another type stands in the way: %.200s. Delete the keys {%s}:* "
+                "a key of another type stands in the way: %.200s. Delete the keys %s* "
                 "(docs/redis.md)",
-                fg_redis_reply_error_inside(exec), f->conn->options->prefix);
+                fg_redis_reply_error_inside(exec), f->batch->base);
         return FG_SINK_REFUSE;
     }
-    verdict = fg_sink_redis_cursor_check(answer->last[0], f->conn->options->prefix, f->log, &cursor,
-                                         f->err);
+    verdict = fg_sink_redis_cursor_check(answer->last[0], f->batch->base, f->log, &cursor, f->err);
     if (verdict != FG_SINK_REDIS_FOLLOW && verdict != FG_SINK_REDIS_FRESH)
         return fg_sink_redis_cursor_result(verdict);
     if (first)

@@ -22,13 +22,14 @@ static enum fg_sink_result check_cursor(struct redis_sink *r, const struct fg_si
                                         struct fg_error *err)
 {
     enum fg_sink_redis_cursor_state verdict =
-        fg_sink_redis_cursor_check(reply, r->options.prefix, log, cursor, err);
+        fg_sink_redis_cursor_check(reply, r->batch.base, log, cursor, err);
 
     if (verdict == FG_SINK_REDIS_FRESH && !r->clean) {
         r->marked = fg_sink_redis_fill_begun(&r->conn, &r->batch, log->id, err);
         if (!r->conn.redis)
             return FG_SINK_GONE;
-        r->clean = r->marked || fg_sink_redis_cursor_clean(&r->conn, r->options.prefix, err);
+        r->clean = (r->marked || fg_sink_redis_cursor_clean(&r->conn, r->batch.base, err)) &&
+                   fg_sink_redis_sums_begin(&r->conn, &r->batch, err);
         if (!r->clean)
             return r->conn.redis ? FG_SINK_REFUSE : FG_SINK_GONE;
     } else if (verdict == FG_SINK_REDIS_FOLLOW) {
@@ -137,7 +138,7 @@ static enum fg_sink_result redis_adopt(void *self, const struct fg_sink_log *log
     struct redis_sink *r = self;
 
     r->clean = false;
-    if (fg_sink_redis_delete_all(&r->conn, r->options.prefix, err))
+    if (fg_sink_redis_delete_all(&r->conn, r->batch.base, err))
         return FG_SINK_OK;
     return r->conn.redis ? FG_SINK_REFUSE : FG_SINK_GONE;
 }
@@ -210,5 +211,7 @@ struct fg_sink *fg_sink_redis_start(const struct fg_redis_options *options, cons
         redis_free(r);
         return NULL;
     }
+    if (options->members)
+        fg_sink_redis_batch_of_member(&r->batch, options->members, options->member);
     return fg_sink_start(&driver, r, &r->wait, &common, journal_dir, durable_seq, err);
 }
