@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
@@ -129,8 +130,10 @@ def test_members_die(lab):
         done = settle(c, 'second')
         other = next(m for m in cluster.members if m is not leader)
         other.kill()
+        began = time.monotonic()
         lost = c.read(REGISTER)
-        assert lost['result'] == 'away' and ADDRESS in lost['error'] and lost['ms'] < 6000, lost
+        assert lost['result'] == 'away' and ADDRESS in lost['error'], lost
+        fgtest.soon(began, 6, 'a read ends')
         answer = c.swap(REGISTER, done['revision'], REGISTER, 'third')
         assert answer['result'] in ('unknown', 'away'), answer
         other.start()
@@ -182,8 +185,10 @@ def test_an_answer_that_comes_too_late(lab):
     proxy = Proxy(cluster.ns, cluster.members[0].client)
     try:
         with client(cluster, f'{ADDRESS}:{proxy.port}, {cluster.endpoints}', timeout_ms=1000) as c, client(cluster) as direct:
+            began = time.monotonic()
             answer = c.swap(REGISTER, 0, REGISTER, 'late')
-            assert answer['result'] == 'unknown' and answer['ms'] < 5000, answer
+            assert answer['result'] == 'unknown', answer
+            fgtest.soon(began, 5, 'a swap ends')
             fgtest.wait_until(lambda: direct.read(REGISTER)['value'] == 'late', 10, 'it has taken place')
             # the endpoint that was silent is asked last now
             assert c.swap(REGISTER, 0, REGISTER, 'again')['result'] == 'lost'
