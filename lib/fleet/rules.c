@@ -51,6 +51,17 @@ static bool others_wait(const struct change *c)
     return false;
 }
 
+/* Units that other members wait for. */
+static uint64_t demanded(const struct change *c)
+{
+    uint64_t units = 0;
+
+    for (unsigned m = 0; m < c->pool->members; m++)
+        if (m != c->f->member && c->pool->row[m].demand)
+            units += c->pool->row[m].wanted;
+    return units;
+}
+
 /* The committed numbers of the log, and that nothing is free here. */
 static bool give(struct change *c)
 {
@@ -100,7 +111,8 @@ static uint64_t surplus(const struct change *c, uint64_t left)
     return left < (uint64_t)SCARCE_BELOW * members ? 0 : left / (SHARE_OF_FREE * members);
 }
 
-/* While others wait, the oldest demand takes its whole request, from an empty bank. */
+/* While others wait, the oldest demand takes its whole request, from an empty bank; and all of its
+ * bank's, when that leaves enough for the others. */
 static bool take(struct change *c)
 {
     uint64_t units, all;
@@ -116,6 +128,8 @@ static bool take(struct change *c)
     all = c->it->wanted > c->it->least ? c->it->wanted - c->it->bank_free : units;
     if (alone && c->pool->free >= all)
         units = all + surplus(c, c->pool->free - all);
+    else if (c->pool->free >= all + demanded(c))
+        units = all;
     if (units > FG_FLEET_UNITS_AT_ONCE)
         units = FG_FLEET_UNITS_AT_ONCE;
     c->pool->free -= units;

@@ -201,6 +201,8 @@ inline send(m, kd, n, e) { kind[m] = kd; units[m] = n; ack[m] = e;
 #endif
 #define missing(m) (ask[m] - bank[m])
 #define wants(m) (ask[m] > bank[m])
+#define demand_of(m) (waits[m] -> ask[m] : 0)
+#define demanded(m) (demand_of(others(m)) + (third(m) == m -> 0 : demand_of(third(m))))
 #define said_empty(m, d) (said[m] > d || retired[m])
 #ifdef SILENT_IS_EMPTY /* canary: a silent member is taken for an empty one */
 #define all_empty(m) (said_empty(m, waits[m]) && (said_empty(others(m), waits[m]) || !up[others(m)]) && \
@@ -334,6 +336,7 @@ end:
   :: atomic { up[m] && !kind[m] && GENUINE(m) && in_step(m) && wants(m) && !soldout && my_turn(m) && whole(m) && free >= missing(m) ->
        if :: send(m, LEASE, missing(m), 0)
           :: !someone_waits && free > missing(m) -> send(m, LEASE, missing(m) + 1, 0) /* some more */
+          :: someone_waits && free > missing(m) + demanded(m) -> send(m, LEASE, missing(m) + 1, 0) /* of its queue */
        fi }
   :: atomic { up[m] && !kind[m] && GENUINE(m) && in_step(m) && wants(m) && !soldout && !waits[m] &&
               (free < missing(m) || someone_waits) -> send(m, ENTER, 0, 0) }

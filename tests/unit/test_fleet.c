@@ -494,6 +494,33 @@ static void what_is_free_is_returned_to_those_who_wait(void **state)
                            " / 0 stock 9 leased 0 in 0 returned 4 in 1 seq 0 empty 2"));
 }
 
+/* Two requests of 2 and 7 units wait here, and one of 3 units elsewhere. */
+static void the_oldest_demand_leases_all_it_can(void **state)
+{
+    static const struct {
+        uint64_t free;
+        const char *leaves, *takes;
+    } cases[] = {{12, "free 3 next", " leased 9 in 1 "}, {11, "free 9 next", " leased 2 in 1 "}};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct fg_fleet_pool pool = pool_with(cases[i].free);
+
+        begin(1, NULL);
+        give_map(2, 0, false, 1);
+        pool.next = 3;
+        pool.row[0] = (struct fg_fleet_row){.empty = 3, .demand = 1, .wanted = 2};
+        pool.row[1].demand = 2;
+        pool.row[1].wanted = 3;
+        give_pool(0, &pool);
+        fg_fleet_bank(rig.f, 0, 2, 9, 0);
+        answer(FG_FLEET_DONE);
+        told("swap 1; ");
+        assert_non_null(strstr(rig.puts[0].text, cases[i].leaves));
+        assert_non_null(strstr(rig.puts[0].text, cases[i].takes));
+        end(state);
+    }
+}
+
 static void sold_out_needs_all_members(void **state)
 {
     struct fg_fleet_pool pool = pool_with(0);
@@ -945,6 +972,7 @@ int main(void)
         cmocka_unit_test_teardown(many_items_are_asked_for_at_once, end),
         cmocka_unit_test_teardown(each_swap_tells_how_long_the_log_is, end),
         cmocka_unit_test_teardown(what_is_free_is_returned_to_those_who_wait, end),
+        cmocka_unit_test_teardown(the_oldest_demand_leases_all_it_can, end),
         cmocka_unit_test_teardown(sold_out_needs_all_members, end),
         cmocka_unit_test_teardown(a_silent_member_makes_it_busy, end),
         cmocka_unit_test_teardown(etcd_away_makes_it_busy, end),
