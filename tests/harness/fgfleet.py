@@ -3,6 +3,8 @@
 
 import contextlib
 import secrets
+import threading
+import time
 
 import fgtest
 from fgetcd import Etcd
@@ -148,3 +150,59 @@ class Buyer:
         status = fgtest.wait_until(answer, seconds, 'an answer').status
         self.bought += quantity if status == 'RESERVED' else 0
         return status
+
+
+class Churn(threading.Thread):
+    """A shopper of one member who takes some units and gives them back at once. When there are fewer than two of these can
+    have, every order needs units of another member."""
+
+    def __init__(self, member, quantity):
+        super().__init__(daemon=True)
+        self.buyer, self.quantity, self.over, self.sold, self.failure = Buyer(member), quantity, False, 0, None
+
+    def run(self):
+        try:
+            while not self.over:
+                self.turn()
+        except Exception as error:  # pylint: disable=broad-except
+            self.failure = error
+
+    def turn(self):
+        user, order = next(self.buyer.member.users), secrets.token_bytes(16)
+        status = self.buyer.client.once('RESERVE', order, 2, user=user, item=self.buyer.item, quantity=self.quantity)[0]
+        if status == 'RESERVED':
+            self.sold += 1
+            status = self.buyer.client.cancel(user, order).status
+        assert status in ('CANCELLED', 'BUSY', 'INSUFFICIENT', 'SOLD_OUT', None), status
+
+    def stop(self):
+        self.over = True
+        self.join(30)
+        self.check()
+
+    def check(self):
+        if self.failure:
+            raise self.failure
+
+
+def leases(fleet):
+    """How many leases each member has recorded since it started."""
+    return [m.view()['counters']['leases'] for m in fleet.members]
+
+
+def kill_etcd_leader(fleet, churns):
+    """Under the load of churns: how many seconds until a lease that was surely taken after the kill. Of those that were under
+    way then each member has one at most."""
+    def leased():
+        for c in churns:
+            c.check()
+        return any(now >= was + 2 for now, was in zip(leases(fleet), before))
+    victim = fleet.etcd.leader()
+    began = time.monotonic()
+    victim.kill()
+    before = leases(fleet)
+    fgtest.wait_until(leased, 30, 'units are leased again', 0.005)
+    took = time.monotonic() - began
+    victim.start()
+    fgtest.wait_until(victim.health, 30, 'the member of etcd is back')
+    return took
