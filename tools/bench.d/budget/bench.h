@@ -57,11 +57,14 @@ struct world {
     _Atomic uint64_t commit_began;
     struct fg_journal_doorbell doorbell;
     unsigned workers;
-    unsigned trace; /**< orders of a million; set before world_create */
+    unsigned trace;   /**< orders of a million; set before world_create */
+    unsigned members; /**< of a fleet, of which this is the first; likewise; 0 = no fleet */
+    struct fg_worker_shards shards;
 };
 void world_create(struct world *w, unsigned workers, const char *keys);
 void world_port(struct world *w, uint16_t port, struct rte_mempool *pool);
-void world_sell_nothing(struct world *w); /**< one item, sold out */
+void world_sell_nothing(struct world *w);         /**< one item, sold out */
+void world_sell(struct world *w, uint32_t units); /**< then units of it */
 void world_loop(struct world *w); /**< one loop of each worker, marked; the log is always durable */
 uint64_t world_received(const struct world *w);
 struct rte_mempool *pool_create(const char *name);
@@ -76,14 +79,18 @@ struct feed {
     struct rte_mbuf *mbufs[CHUNK];
     uint8_t *frames; /**< ORDERS of them */
     unsigned next;
+    enum fg_packet_status status; /**< that all replies have */
 };
-void feed_create(struct feed *f, unsigned workers); /**< *f is zeroed before, world.trace aside */
+/** *f is zeroed before, world.trace and world.members aside. */
+void feed_create(struct feed *f, unsigned workers);
 void feed_chunk(struct feed *f); /**< the next requests; the replies to those before were taken */
 bool feed_answered(struct feed *f);    /**< takes the replies if all are there */
 void feed_check(const struct feed *f); /**< those that were taken: status and tag */
 
-/* ---- ring.c, device.c */
+/* ---- ring.c, fleet.c, device.c */
+void ring_chunk(struct feed *f); /**< its replies are taken; its marks are kept */
 void ring_run(unsigned runs, unsigned chunks);
+void fleet_run(void);
 void device_run(const char *device, const char *keys, unsigned seconds, bool echo);
 
 #endif

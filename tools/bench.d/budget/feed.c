@@ -32,6 +32,12 @@ static void write_headers(uint8_t *f)
     put_be16(f + 40, 0);
 }
 
+/* Of a fleet: users of other members are not asked about. */
+static bool is_foreign(const struct world *w, uint64_t user)
+{
+    return w->members && fg_fleet_owner(&w->shards.map, user) != w->shards.member;
+}
+
 /* With several workers all users are those of the second: each packet is handed off. */
 static void write_frames(struct feed *f)
 {
@@ -48,7 +54,7 @@ static void write_frames(struct feed *f)
                                       .item = ITEM};
         uint8_t *frame = f->frames + n * STRIDE;
 
-        if (fg_user_owner(user, f->world.workers) != wanted)
+        if (fg_user_owner(user, f->world.workers) != wanted || is_foreign(&f->world, user))
             continue;
         memcpy(r.order_id, &n, sizeof(n));
         r.cookie = (uint32_t)n++;
@@ -60,19 +66,22 @@ static void write_frames(struct feed *f)
 
 void feed_create(struct feed *f, unsigned workers)
 {
+    static unsigned feeds;
     char name[32];
     struct rte_mempool *pool;
     int port;
 
+    feeds++;
+    f->status = FG_PACKET_STATUS_SOLD_OUT;
     world_create(&f->world, workers, NULL);
-    snprintf(name, sizeof(name), "budget%u", workers);
+    snprintf(name, sizeof(name), "budget%u", feeds);
     pool = pool_create(name);
-    snprintf(name, sizeof(name), "requests%u", workers);
+    snprintf(name, sizeof(name), "requests%u", feeds);
     f->requests = rte_ring_create(name, 2 * CHUNK, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-    snprintf(name, sizeof(name), "replies%u", workers);
+    snprintf(name, sizeof(name), "replies%u", feeds);
     f->replies = rte_ring_create(name, 2 * CHUNK, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     FG_ASSERT(f->requests && f->replies);
-    snprintf(name, sizeof(name), "budget%u", workers);
+    snprintf(name, sizeof(name), "budget%u", feeds);
     port = rte_eth_from_rings(name, &f->requests, 1, &f->replies, 1, 0);
     FG_ASSERT(port >= 0 && rte_pktmbuf_alloc_bulk(pool, f->mbufs, CHUNK) == 0);
     FG_ASSERT(rte_eth_dev_configure((uint16_t)port, 1, 1, &(struct rte_eth_conf){0}) == 0);
@@ -90,7 +99,7 @@ static void check(const struct feed *f, struct rte_mbuf *m)
     const uint8_t *payload = rte_pktmbuf_mtod_offset(m, uint8_t *, FRAME - FG_PACKET_SIZE);
 
     FG_ASSERT(m->data_len == FRAME && fg_packet_reply_check(payload, key));
-    FG_ASSERT(payload[offsetof(struct fg_packet_reply, status)] == FG_PACKET_STATUS_SOLD_OUT);
+    FG_ASSERT(payload[offsetof(struct fg_packet_reply, status)] == f->status);
 }
 
 void feed_chunk(struct feed *f)

@@ -7,8 +7,7 @@
 #define WARM_CHUNKS 200
 #define STEP_CHUNKS 2
 
-/* All of a chunk: its replies are checked. */
-static void run_chunk(struct feed *f)
+void ring_chunk(struct feed *f)
 {
     unsigned loops = 0;
 
@@ -26,11 +25,11 @@ static void run_once(struct feed *f, const char *name, unsigned chunks)
 
     FG_ASSERT(samples != NULL);
     for (unsigned i = 0; i < WARM_CHUNKS; i++)
-        run_chunk(f);
+        ring_chunk(f);
     feed_check(f);
     marks_sample(1);
     for (unsigned i = 0; i < chunks; i++) {
-        run_chunk(f);
+        ring_chunk(f);
         samples[i] = marks_sample(CHUNK);
     }
     figures_add(name, "TSC cycles", samples, chunks);
@@ -43,7 +42,7 @@ static void count_instructions(struct feed *f, const char *name)
 
     marks_count_instructions(true);
     for (unsigned i = 0; i < STEP_CHUNKS; i++)
-        run_chunk(f);
+        ring_chunk(f);
     marks_count_instructions(false);
     sample = marks_instructions((uint64_t)STEP_CHUNKS * CHUNK);
     figures_add(name, "instructions", &sample, 1);

@@ -7,6 +7,7 @@
 
 #define MEMORY_MB       "256"
 #define CONFIRMED_LOOPS 100000 /* in which a command must be answered */
+#define SHARDS          256
 
 static struct fg_worker_group_options options_of(struct world *w)
 {
@@ -14,15 +15,21 @@ static struct fg_worker_group_options options_of(struct world *w)
                                         .orders_max = 1000000,
                                         .users_max = 1000000,
                                         .parked_max = 4096,
-                                        .deferred_max = 65536};
+                                        .deferred_max = 65536,
+                                        .fleet = w->members > 0};
 
+    const struct fg_stock_limits limits = fg_worker_limits(&all, w->workers);
+
+    if (w->members)
+        fg_fleet_map_first(&w->shards.map, w->members, SHARDS);
     return (struct fg_worker_group_options){
         .workers = {.count = w->workers, .idle = FG_WORKER_IDLE_SPIN, .burst = 64, .handoff = 1024},
         .queues = 1,
         .record_slots = 65536,
         .order_port = FG_PACKET_PORT_DEFAULT,
         .trace = w->trace,
-        .limits = fg_worker_limits(&all, w->workers),
+        .limits = limits,
+        .shards = w->members ? &w->shards : NULL,
         .clock = &w->clock,
         .keys = &w->keys,
         .mode = &w->mode,
@@ -94,16 +101,24 @@ uint64_t world_received(const struct world *w)
 
 static void command(struct world *w, unsigned worker, struct fg_stock_command c)
 {
-    struct fg_ring *results = w->group.list[worker]->results;
+    struct fg_worker *to = w->group.list[worker];
+    bool of_fleet = (c.ticket & FG_WORKER_FLEET_TICKET) != 0;
+    struct fg_ring *results = of_fleet ? to->fleet_results : to->results;
     uint8_t message[FG_RING_SLOT] = {0};
 
     memcpy(message, &c, sizeof(c));
-    FG_ASSERT(fg_ring_push(w->group.list[worker]->commands, message));
+    FG_ASSERT(fg_ring_push(of_fleet ? to->fleet_commands : to->commands, message));
     for (unsigned i = 0; i < CONFIRMED_LOOPS && !fg_ring_peek(results, 0); i++)
         world_loop(w);
     FG_ASSERT(fg_ring_peek(results, 0));
     fg_ring_release(results, 1);
     marks_drop();
+}
+
+static void command_home(struct world *w, struct fg_stock_command c)
+{
+    c.item = ITEM;
+    command(w, fg_user_owner(ITEM, w->workers), c);
 }
 
 void world_sell_nothing(struct world *w)
@@ -112,10 +127,27 @@ void world_sell_nothing(struct world *w)
 
     c.hold_ms = 3600000;
     c.type = FG_STOCK_ITEM_SET;
-    command(w, fg_user_owner(ITEM, w->workers), c);
+    command_home(w, c);
     c.type = FG_STOCK_ITEM_APPLY;
     for (unsigned i = 0; i < w->workers; i++)
         command(w, i, c);
+    if (w->members)
+        command_home(w, (struct fg_stock_command){.type = FG_STOCK_SOLD_OUT,
+                                                  .ticket = FG_WORKER_FLEET_TICKET});
+}
+
+void world_sell(struct world *w, uint32_t units)
+{
+    struct fg_stock_command c = {.type = FG_STOCK_STOCK_ADD, .item = ITEM, .units = units};
+
+    if (w->members) {
+        command_home(
+            w, (struct fg_stock_command){.type = FG_STOCK_OPEN, .ticket = FG_WORKER_FLEET_TICKET});
+        c = (struct fg_stock_command){.type = FG_STOCK_LEASE, .ticket = FG_WORKER_FLEET_TICKET};
+        c.fleet_units = units;
+        c.fleet_sum = units;
+    }
+    command_home(w, c);
 }
 
 struct rte_mempool *pool_create(const char *name)
