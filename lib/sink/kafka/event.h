@@ -13,7 +13,7 @@
 #define FG_SINK_KAFKA_FORMAT  1  /**< of keys and values; stands in the cursor */
 #define FG_SINK_KAFKA_KEY_MAX 64 /**< USER:ORDER has 20 + 1 + 32 */
 #define FG_SINK_KAFKA_VALUE_MAX                                                                    \
-    768 /**< an item of a snapshot with a name that is all escapes needs less */
+    1024 /**< an item of a snapshot with a name that is all escapes needs less */
 
 struct fg_sink_kafka_event {
     unsigned members, member; /**< set once: of a fleet, each event names its member; 0 = of none */
