@@ -50,8 +50,8 @@ static enum fg_control_result outcome(enum fg_worker_mail mail,
                      "waiting list were not changed");
         return FG_CONTROL_CONFLICT;
     case FG_STOCK_OUTCOME_BUSY:
-        fg_fail(err, "a queue or the log is full, or a draw is under way; nothing was changed, try "
-                     "again");
+        fg_fail(err, "a queue or the log is full, a draw is under way, or etcd or a member of the "
+                     "fleet does not answer; nothing was changed, try again");
         return FG_CONTROL_UNAVAILABLE;
     case FG_STOCK_OUTCOME_UNAVAILABLE:
         break;
