@@ -36,11 +36,15 @@ def audit(lab, shop, client):
     return lab.audit('--client-complete', log=shop.gate.log_dir, client=client)
 
 
+def front_door(lab, shop):
+    return front.Web(lab, shop.link.b, f'floodgate_servers {shop.link.a_ip}:4600', shop.gate.keys, [ITEM], '127.0.0.1')
+
+
 @fgtest.timeout(150)
 def test_shoppers(lab):
     """200 shoppers with a connection each, while nginx reloads and the appliance is killed: every order is in the log as it was told"""
     shop = Shop(lab, item={'total': 100, 'user_limit': 2, 'hold_ms': 3000})
-    web = front.Web(lab, shop.link, shop.gate, [ITEM], '127.0.0.1')
+    web = front_door(lab, shop)
     shop.gate.fgctl('allow', 'add', shop.link.b_ip)
     process, client, summary = shoppers(lab, web, shoppers=200, orders=4, seconds=8, cancel=0.3)
     fgtest.wait_until(lambda: web.answers() > 200, 30, 'shoppers order')
@@ -83,7 +87,7 @@ def test_wrong_use(lab):
         result = said(*words)
         assert result[0] == code and text in result[1], (words, result)
     shop = Shop(lab)
-    web, other = front.Web(lab, shop.link, shop.gate, [ITEM], '127.0.0.1'), lab.unique('other.pem')
+    web, other = front_door(lab, shop), lab.unique('other.pem')
     fgtest.command('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=other',
                    '-keyout', other + '.key', '-out', other)
     process, _, summary = shoppers(lab, web, ca=other, shoppers=2, orders=1, seconds=1, seconds_max=2)
