@@ -233,6 +233,10 @@ static const char pair_init_help[] =
 static const char values_help[] =
     "A DURATION is like 500ms, 90s, 2m, 1h30m. A TIME is `now`, +10m, Unix\n"
     "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away.\n";
+static const char set_help[] =
+    "A DURATION is like 500ms, 90s, 2m, 1h30m. A TIME is `now`, +10m, Unix\n"
+    "milliseconds, or like 2026-11-27T09:00:00Z; 0 takes it away. A member of a fleet\n"
+    "refuses --total: `fgctl stock add` and `remove` change what the fleet sells.\n";
 static const char import_help[] =
     "The first line of FILE names the columns: item, and any of name, total, "
     "user_limit, order_max, hold_ms,\n"
@@ -243,7 +247,8 @@ static const char import_help[] =
     "their total is raised or lowered to the given number. Everything is "
     "checked before anything is sent, and\n"
     "running it again does nothing that was done already. A retired item is left alone, unless its "
-    "cell in the\ncolumn retired is false.\n";
+    "cell in the\ncolumn retired is false. A member of a fleet refuses the column total: add units "
+    "once, at one member,\nby `fgctl stock add`.\n";
 
 static const char list_file_help[] =
     "The daemon reads or writes FILE: one PREFIX [EXPIRES [REASON]] a line, # starts a comment "
@@ -268,7 +273,7 @@ const struct fg_command fg_commands[] = {
     {"item", "add", "ITEM", 1, 1, OPTIONS(fg_item_options), fg_cmd_item_add, "create an item",
      values_help},
     {"item", "set", "ITEM", 1, 1, OPTIONS(fg_item_options), fg_cmd_item_set,
-     "change settings of an item; --total adds or removes the difference", values_help},
+     "change settings of an item; --total adds or removes the difference", set_help},
     {"item", "import", "FILE.csv", 1, 1, OPTIONS(import_options), fg_cmd_item_import,
      "create and change items from a catalogue", import_help},
     {"stock", "add", "ITEM UNITS", 2, 2, NONE, fg_cmd_stock, "add units to an item", NULL},

@@ -228,6 +228,32 @@ static void warn_of_times(const struct import *import)
     }
 }
 
+/* Units of a fleet move to other members: the next import of this file, here or at another member,
+ * would add them again. */
+static int check_total(struct fg_cli *cli, struct import *import)
+{
+    bool there = false;
+    json_t *fleet;
+    int code;
+
+    for (unsigned i = 0; i < import->columns_count; i++)
+        there |= import->columns[i] == FG_CONTROL_ITEM_FIELD_total;
+    if (!there)
+        return FG_EXIT_OK;
+    code = fg_request(cli, "GET", "/v1/fleet", NULL, &fleet);
+    if (code != FG_EXIT_OK)
+        return code;
+    if (json_is_true(json_object_get(fleet, "enabled"))) {
+        complain(import, import->csv.rows[0].line, "total",
+                 "this appliance is a member of a fleet, whose units move between its members: a "
+                 "second import would add them again. Leave the column out, and add the units "
+                 "once, at one member, by `fgctl stock add ITEM UNITS`");
+        code = FG_EXIT_INPUT;
+    }
+    json_decref(fleet);
+    return code;
+}
+
 /* Reads and checks everything; FG_EXIT_OK when it can be sent. */
 static int prepare(struct fg_cli *cli, struct import *import)
 {
@@ -245,6 +271,9 @@ static int prepare(struct fg_cli *cli, struct import *import)
     read_header(import);
     if (import->errors)
         return FG_EXIT_INPUT;
+    code = check_total(cli, import);
+    if (code != FG_EXIT_OK)
+        return code;
     code = fg_request_pages(cli, "/v1/items?retired=true", "items", take_existing, import);
     if (code != FG_EXIT_OK)
         return code;

@@ -20,9 +20,10 @@ static bool same_settings(const struct fg_control_item *a, const struct fg_contr
 }
 
 /* The ledger follows the log a moment later. Waiting for it lets the next request see this change,
- * which an import that computes differences of totals relies on. */
+ * which an import that computes differences of totals relies on. In a fleet the total of an item
+ * moves by leases and returns meanwhile; its stock does not. */
 static void reply_settled(struct fg_control_call *call, unsigned code,
-                          const struct fg_control_item *settings, uint64_t total, bool changed)
+                          const struct fg_control_item *settings, int64_t stock, bool changed)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
     struct fg_ledger_item item = {0};
@@ -35,7 +36,7 @@ static void reply_settled(struct fg_control_call *call, unsigned code,
             nanosleep(&pause, NULL);
         there = fg_control_item_copy(call->control, settings->item, &item);
         fg_control_item_settings(&item, &seen);
-        settled = there && item.total == total && same_settings(&seen, settings);
+        settled = there && fg_ledger_item_stock(&item) == stock && same_settings(&seen, settings);
     }
     json = there ? fg_control_item_json(&item, fg_control_now_ms(call->control))
                  : json_pack("{s:o}", "item", fg_json_id(settings->item));
@@ -268,6 +269,14 @@ static bool merge(struct fg_control_call *call, const struct fg_control_item_val
     return true;
 }
 
+static bool is_member(const struct fg_control_call *call)
+{
+    const struct fg_control_daemon *daemon = &call->control->daemon;
+    struct fg_control_fleet fleet;
+
+    return daemon->fleet && daemon->fleet(daemon->ctx, &fleet);
+}
+
 /* The item is there and its units are not: the reply has to say so, and what to do. */
 static void fail_half_created(struct fg_control_call *call, uint64_t item, uint64_t total,
                               enum fg_control_result result, const struct fg_error *err)
@@ -280,7 +289,11 @@ static void fail_half_created(struct fg_control_call *call, uint64_t item, uint6
                          " units were %s added: %s; %s"
                          "POST /v1/items/%" PRIu64 "/stock adds them",
                          item, total, unsure ? "perhaps not" : "not", err->text,
-                         unsure ? "check its total first, then " : "", item);
+                         !unsure           ? ""
+                         : is_member(call) ? "check its units in the pool and at all members "
+                                             "first (fgctl fleet status), then "
+                                           : "check its total first, then ",
+                         item);
 }
 
 /* Who knows that there is no such item says so by {"if": {"exists": false}}. */
@@ -331,7 +344,7 @@ void fg_control_handle_item_create(struct fg_control_call *call)
     if (total)
         result = daemon->stock_add(daemon->ctx, settings.item, (int64_t)total, &err);
     if (result == FG_CONTROL_DONE)
-        reply_settled(call, 201, &settings, total, true);
+        reply_settled(call, 201, &settings, (int64_t)total, true);
     else
         fail_half_created(call, settings.item, total, result, &err);
 }
@@ -367,6 +380,23 @@ static bool set_total(struct fg_control_call *call, const struct fg_ledger_item 
     return fg_control_call_result(call, result, &err);
 }
 
+/* The units of a fleet move between its members: a total that is set again, after units went to the
+ * pool, would add those a second time. */
+static bool may_set_total(struct fg_control_call *call)
+{
+    return !is_member(call) ||
+           fg_control_call_fail(call, 409, "total",
+                                "total: this appliance is a member of a fleet, whose units move "
+                                "between its members: add or remove units instead; nothing was "
+                                "changed");
+}
+
+/* The stock of the item after it was changed to this total. */
+static int64_t stock_at(const struct fg_ledger_item *item, uint64_t total)
+{
+    return fg_ledger_item_stock(item) + (int64_t)total - (int64_t)item->total;
+}
+
 /* All that the body names is absolute; what is there already makes no record. */
 void fg_control_handle_item_patch(struct fg_control_call *call)
 {
@@ -391,11 +421,12 @@ void fg_control_handle_item_patch(struct fg_control_call *call)
         fg_control_call_fail(call, 400, NULL, "body: nothing to change");
         return;
     }
-    if (!merge(call, &values, &settings) || !total_is_possible(call, &item, total))
+    if ((values.given[FG_CONTROL_ITEM_FIELD_total] && !may_set_total(call)) ||
+        !merge(call, &values, &settings) || !total_is_possible(call, &item, total))
         return;
     changed = !same_settings(&before, &settings);
     if ((!changed || item_set(call, &settings, true)) && set_total(call, &item, total, changed))
-        reply_settled(call, 200, &settings, total, changed || total != item.total);
+        reply_settled(call, 200, &settings, stock_at(&item, total), changed || total != item.total);
 }
 
 static bool read_total(struct fg_control_call *call, const struct fg_ledger_item *item,
@@ -422,6 +453,8 @@ static bool read_total(struct fg_control_call *call, const struct fg_ledger_item
                                         "add: item %" PRIu64 " has %" PRIu64
                                         " units; at most %d are possible",
                                         item->item, item->total, FG_JOURNAL_UNITS_MAX);
+        if (absolute && !may_set_total(call))
+            return false;
         if (absolute || add) {
             *total = absolute ? number : item->total + number;
             return !absolute || total_is_possible(call, item, number);
@@ -441,7 +474,7 @@ void fg_control_handle_item_stock(struct fg_control_call *call)
         !read_total(call, &item, &total) || !set_total(call, &item, total, false))
         return;
     fg_control_item_settings(&item, &settings);
-    reply_settled(call, 200, &settings, total, total != item.total);
+    reply_settled(call, 200, &settings, stock_at(&item, total), total != item.total);
 }
 
 /* Settings as they are, changed by one step. */
@@ -460,7 +493,7 @@ static void change(struct fg_control_call *call,
     }
     step(&settings, fg_control_now_ms(call->control));
     if (item_set(call, &settings, true))
-        reply_settled(call, 200, &settings, item.total, true);
+        reply_settled(call, 200, &settings, fg_ledger_item_stock(&item), true);
 }
 
 static void step_open(struct fg_control_item *settings, uint64_t now_ms)

@@ -56,6 +56,32 @@ def test_sells_exactly(lab):
     sold_exactly(fleet, buyers, 123)
 
 
+@fgtest.timeout(60)
+def test_no_total_is_set(lab):
+    """units of a member are in the pool: a total, or a file with totals, is refused there, else they would be added again"""
+    fleet = Fleet(lab, total=30)
+    first, last = fleet.members
+    fgtest.wait_until(lambda: fleet.pool()['free'] == 30 and first.units() == (0, 0, 0), 10, 'all units are in the pool')
+    for method, path in (('PATCH', f'/v1/items/{ITEM}'), ('POST', f'/v1/items/{ITEM}/stock')):
+        status, answer = first.gate.api(method, path, {'total': 30})
+        assert status == 409 and 'add or remove units instead' in answer['error']['message'], (path, status, answer)
+    path = lab.unique('items.csv')
+    for member in fleet.members:
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(f'item,total\n{ITEM},30\n')
+        code, _, said = member.gate.fgctl('item', 'import', path, check=False)
+        assert code == 6 and 'is a member of a fleet' in said and 'nothing was sent' in said, (code, said)
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(f'item,user_limit\n{ITEM},9\n')
+        member.gate.fgctl('item', 'import', path)
+    first.gate.fgctl('stock', 'add', ITEM, 3)
+    fgtest.wait_until(lambda: fleet.pool(at=last.number)['free'] == 33, 10, 'the other one has read the pool')
+    last.gate.fgctl('stock', 'remove', ITEM, 31)
+    buyers = [Buyer(m) for m in fleet.members]
+    sell_out(fleet, buyers)
+    sold_exactly(fleet, buyers, 2)
+
+
 @fgtest.timeout(120)
 def test_many_shoppers(lab):
     """two members of two workers each, and shoppers by the thousand at both: sold exactly, few swaps"""

@@ -241,6 +241,13 @@ static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
         return FG_CONTROL_CONFLICT;
     }
     fg_double_record(d, record);
+    if (d->leased)
+        fg_double_record(d, (struct fg_journal_record){.type = FG_JOURNAL_RECORD_LEASE,
+                                                       .item = item,
+                                                       .fleet_units = d->leased,
+                                                       .fleet_sum = d->leased,
+                                                       .fleet_times = 1});
+    d->leased = 0;
     return FG_CONTROL_DONE;
 }
 

@@ -120,6 +120,54 @@ static void faults_are_shown(void **state)
     says(out, "  damaged  lamp");
 }
 
+/* No total is set where units move, neither the present one nor by a file. */
+static void no_total_is_set(void **state)
+{
+    char words[512];
+    json_t *json = NULL;
+
+    is_a_member();
+    run(0, "stock add 7 10");
+    fails(1, "item set 7 --total 20", "add or remove units instead; nothing was changed");
+    fails(1, "item set 7 --name other --total 10", "a member of a fleet");
+    assert_int_equal(fg_ask(fx.socket, "POST", "/v1/items/7/stock", "{\"total\": 20}", &json), 409);
+    json_decref(json);
+    run(0, "item show 7");
+    says(out, "lamp");
+    words_with_file(words, "item import %s", "items.csv");
+    write_file("items.csv", "item,total\n7,20\n9,5\n");
+    fails(6, words, "items.csv:1: column total: this appliance is a member of a fleet");
+    says(err, "nothing was sent");
+    write_file("items.csv", "item,name\n7,other\n9,new\n");
+    run(0, words);
+    says(out, "1 created, 1 changed, 0 unchanged; units: 0 added, 0 removed");
+    run(0, "stock remove 7 10");
+    assert_int_equal(fx.daemon.stock_calls, 2);
+    fx.daemon.in_fleet = false;
+    run(0, "item set 7 --total 20");
+}
+
+/* Units move while a change is answered: its answer does not wait for a total. */
+static void a_change_is_seen_while_units_move(void **state)
+{
+    json_t *json;
+
+    is_a_member();
+    fx.daemon.leased = 5;
+    json = run_json("stock add 7 10 --json");
+    assert_int_equal(number(json, "total"), 15);
+    assert_null(json_object_get(json, "lagging"));
+    json_decref(json);
+}
+
+/* The units of a new item may be in the pool already. */
+static void the_fleet_may_have_the_units(void **state)
+{
+    is_a_member();
+    fx.daemon.refuse_stock = FG_CONTROL_UNAVAILABLE;
+    fails(4, "item add 9 --total 5", "in the pool and at all members first (fgctl fleet status)");
+}
+
 /* Members as rows: what the pool says of both, and what this one knows of itself. */
 static void top_shows_all_members(void **state)
 {
@@ -220,6 +268,9 @@ int main(void)
         T(one_appliance_is_no_fleet),
         T(member_and_pools_are_shown),
         T(faults_are_shown),
+        T(no_total_is_set),
+        T(a_change_is_seen_while_units_move),
+        T(the_fleet_may_have_the_units),
         T(top_shows_all_members),
         T(top_has_rates),
         T(the_largest_fleet_is_shown),
