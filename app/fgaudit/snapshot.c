@@ -289,6 +289,7 @@ static bool begin_item(void *ctx, const struct fg_ledger_snapshot_item *s,
     i->line_flags = line->line_flags;
     i->lease = (struct fg_moved){fleet->leased, fleet->leases};
     i->giving = (struct fg_moved){fleet->returned, fleet->returns};
+    fg_item_keep_added(i);
     if (line->tickets)
         fg_line_begin(&i->line, line->tickets);
     return true;

@@ -136,15 +136,6 @@ static void item_name(const struct fg_story *s, const struct fg_journal_record *
     memcpy(i->name, r->name, i->name_len);
 }
 
-/* The pool of a fleet may have any of them: it gets the newest one with the next swap. */
-static void keep_sum(struct fg_item *i)
-{
-    i->stocks = realloc(i->stocks, (i->stock_count + 1) * sizeof(*i->stocks));
-    if (!i->stocks)
-        fg_out_of_memory();
-    i->stocks[i->stock_count++] = fg_item_added(i);
-}
-
 static void stock(const struct fg_story *s, const struct fg_journal_record *r)
 {
     struct fg_item *i = item_of(s, r);
@@ -154,7 +145,7 @@ static void stock(const struct fg_story *s, const struct fg_journal_record *r)
         return;
     touch(s, i);
     i->total += units;
-    keep_sum(i);
+    fg_item_keep_added(i);
     if (units < 0)
         taken(s, i, r, -units);
 }

@@ -56,6 +56,14 @@ void fg_tables_init(struct fg_tables *t)
     t->held = zeroed(t->held_size, sizeof(*t->held));
 }
 
+void fg_item_keep_added(struct fg_item *i)
+{
+    i->stocks = realloc(i->stocks, (i->stock_count + 1) * sizeof(*i->stocks));
+    if (!i->stocks)
+        fg_out_of_memory();
+    i->stocks[i->stock_count++] = fg_item_added(i);
+}
+
 void fg_tables_free(struct fg_tables *t)
 {
     for (uint32_t i = 0; i < t->item_count; i++)

@@ -49,7 +49,8 @@ struct fg_item {
     uint32_t line_max, claim_ms, wait_ttl_ms, line_flags;
     struct fg_line *line;          /* NULL = nobody ever waited; of struct fg_story */
     struct fg_moved lease, giving; /* LEASE, RETURN: cumulative */
-    int64_t *stocks;               /* units added less removed, after each STOCK; NULL = none */
+    int64_t *stocks;               /* units added less removed: at the beginning, if that is a
+                                    * snapshot, and after each STOCK; NULL = none */
     uint32_t stock_count;
     bool in_redis, in_postgres;
     uint8_t name_len; /* 0 = never named */
@@ -66,6 +67,10 @@ static inline int64_t fg_item_added(const struct fg_item *i)
 {
     return i->total - (int64_t)i->lease.units + (int64_t)i->giving.units;
 }
+
+/* Into `stocks`: the pool of a fleet may have any of them, it gets the newest with the next swap.
+ */
+void fg_item_keep_added(struct fg_item *i);
 
 struct fg_order {
     uint8_t id[16];

@@ -15,15 +15,18 @@
  *   type NUMBER                                   a record of that type
  *   many N ITEM QUANTITY                          N orders reserved and sold
  *   commit                                        makes the lines since the last one durable
+ *   snapshot                                      of all so far; segments that it holds go
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "journal/journal.h"
+#include "ledger/snapshot.h"
 
 #define RECORDS_MAX 4096
 
 static struct fg_journal *journal;
+static const char *dir;
 static struct fg_journal_record records[RECORDS_MAX];
 static size_t count;
 
@@ -171,6 +174,19 @@ static void epoch(uint64_t epoch)
         die(fg_journal_error(journal));
 }
 
+static void snapshot(void)
+{
+    struct fg_ledger *ledger = fg_ledger_create();
+    struct fg_error err;
+
+    commit();
+    if (!ledger || !fg_ledger_replay(ledger, dir, UINT64_MAX, &err) ||
+        !fg_ledger_snapshot_write(ledger, dir, fg_journal_appliance(journal), 1000, &err) ||
+        fg_journal_retire(dir, fg_ledger_seq(ledger), 0, &err) < 0)
+        die(ledger ? err.text : "out of memory");
+    fg_ledger_destroy(ledger);
+}
+
 static void take(const char *line)
 {
     uint64_t item, n;
@@ -179,6 +195,8 @@ static void take(const char *line)
 
     if (!strcmp(line, "commit"))
         commit();
+    else if (!strcmp(line, "snapshot"))
+        snapshot();
     else if (sscanf(line, "stock %" SCNu64 " %" SCNd64, &item, &units) == 2)
         add(FG_JOURNAL_RECORD_STOCK, item)->arg = (uint64_t)units;
     else if (sscanf(line, "epoch %" SCNu64, &n) == 1)
@@ -200,7 +218,7 @@ int main(int argc, char **argv)
 
     if (argc < 2 || argc > 3)
         die("usage: log_maker LOG_DIR [SEGMENT_BYTES] < LINES");
-    options.dir = argv[1];
+    options.dir = dir = argv[1];
     options.segment_bytes = argc > 2 ? strtoull(argv[2], NULL, 10) : FG_JOURNAL_SEGMENT_BYTES_MIN;
     options.begin = !fg_journal_found(options.dir);
     journal = fg_journal_open(&options, &err);

@@ -118,6 +118,14 @@ def test_pool_contradicts_a_log(lab):
     fails(lab, (FIRST, SECOND), {'fleet-pool': 1}, 'etcd has no pool', pools=pools(lab, pool=False))
 
 
+def test_log_without_its_beginning(lab):
+    """the older records were retired: the pool may still have the stock of the snapshot, and no other one"""
+    first = [ITEM, 'stock 1 100', *[ITEM] * 1100, 'snapshot', *[ITEM] * 50, 'stock 1 5', 'commit']
+    result, _ = passes(lab, first, pools=pools(lab, [row(100, seq=1150)], free=0))
+    assert result['logs'][0]['records'] < 200 < result['logs'][0]['last_seq'], result['logs']
+    fails(lab, (first,), {'fleet-pool': 1}, 'member 0 never had the stock', pools=pools(lab, [row(101, seq=1150)], free=0))
+
+
 def test_pool_does_not_add_up(lab):
     """a damaged value, and numbers that contradict each other"""
     fails(lab, (FIRST, SECOND), {'fleet-pool': 1}, 'free is not what was returned', pools=pools(lab, free=6))
