@@ -67,11 +67,12 @@ void fg_fleet_write_off(struct fg_fleet_pool *pool, unsigned member)
 }
 
 /* An etcd that was restored lacks leases and returns; it never has more than the logs but one
- * lease, whose units were never sold. */
-static bool is_older_log(const struct fg_fleet_row *row, const struct fg_fleet_past *past)
+ * lease, whose units were never sold. Of a retired member it may have what settled it, too. */
+static bool is_older_log(const struct fg_fleet_row *row, const struct fg_fleet_past *past,
+                         bool retired)
 {
     return row->seq > past->seq ||
-           fg_fleet_difference(&row->log, &past->log) == FG_FLEET_REASON_OLD_LOG;
+           (!retired && fg_fleet_difference(&row->log, &past->log) == FG_FLEET_REASON_OLD_LOG);
 }
 
 bool fg_fleet_rebuild(struct fg_fleet_pool *pool, const struct fg_fleet_past *pasts,
@@ -86,7 +87,7 @@ bool fg_fleet_rebuild(struct fg_fleet_pool *pool, const struct fg_fleet_past *pa
 
         row->log = pasts[m].log;
         row->seq = pasts[m].seq;
-        if (old && !(retired & 1u << m) && is_older_log(&old->row[m], &pasts[m]))
+        if (old && is_older_log(&old->row[m], &pasts[m], retired & 1u << m))
             return older(&old->row[m], m, &pasts[m], err);
         left = fg_fleet_held(&row->log) - pasts[m].taken;
         if (left < 0)

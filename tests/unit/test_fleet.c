@@ -921,6 +921,10 @@ static void a_pool_is_made_from_logs(void **state)
     fg_fleet_pool_first(&old, 2);
     old.row[1].seq = 10;
     assert_false(fg_fleet_rebuild(&pool, wrong, 2, 0, &old, &err));
+    assert_false(fg_fleet_rebuild(&pool, wrong, 2, 2, &old, &err)); /* also of a retired member */
+    assert_true(fg_fleet_rebuild(&old, pasts, 2, 2, NULL, &err));   /* a repeat has settled it */
+    assert_true(fg_fleet_rebuild(&pool, pasts, 2, 2, &old, &err));
+    assert_memory_equal(&pool, &old, sizeof(pool));
 }
 
 static void a_retired_member_is_settled_once(void **state)
