@@ -153,18 +153,23 @@ static void add_pool(struct fg_pools *p, uint64_t item, const char *value,
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
+/* A sign, a space, zeros in front of the number: another program's key. */
 static void take_value(struct fg_pools *p, const char *key, const char *value,
                        struct fg_problems *problems)
 {
     uint64_t item, log;
     unsigned m, again;
-    int len = 0;
+    char same[64] = "";
 
-    if (sscanf(key, "fleet/pool/%" SCNu64 "%n", &item, &len) == 1 && !key[len]) {
-        add_pool(p, item, value, problems);
+    if (sscanf(key, "fleet/pool/%" SCNu64, &item) == 1) {
+        snprintf(same, sizeof(same), "fleet/pool/%" PRIu64, item);
+        if (strcmp(key, same) == 0)
+            add_pool(p, item, value, problems);
         return;
     }
-    if (sscanf(key, "fleet/member/%u%n", &m, &len) == 1 && !key[len] && m < p->members &&
+    if (sscanf(key, "fleet/member/%u", &m) == 1)
+        snprintf(same, sizeof(same), "fleet/member/%u", m);
+    if (strcmp(key, same) == 0 && m < p->members &&
         sscanf(value, "floodgate-member 1 member %u log %16" SCNx64, &again, &log) == 2 &&
         again == m) {
         p->registered |= 1u << m;

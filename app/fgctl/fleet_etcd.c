@@ -2,6 +2,7 @@
 #include "fleet_etcd.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define REGISTER_TEXT 128
 #define NO_PROCESS    " process 00000000000000000000000000000000" /* written here */
@@ -43,22 +44,41 @@ static void take_pool(struct fg_fleet_store *store, uint64_t item,
     p->damaged = !fg_fleet_pool_read(&p->pool, value->bytes);
 }
 
+/* What is written from the number must be the same key: no sign, space, zero or overflow passes. */
+static bool pool_of(const char *key, uint64_t *item)
+{
+    char again[FG_FLEET_KEY_MAX];
+
+    if (sscanf(key, FG_FLEET_PREFIX "pool/%" SCNu64, item) != 1)
+        return false;
+    fg_fleet_key(again, *item);
+    return strcmp(key, again) == 0;
+}
+
+static bool register_of(const char *key, unsigned *member)
+{
+    char again[FG_FLEET_KEY_MAX];
+
+    if (sscanf(key, FG_FLEET_PREFIX "member/%u", member) != 1 || *member >= FG_FLEET_MEMBERS_MAX)
+        return false;
+    register_key(again, *member);
+    return strcmp(key, again) == 0;
+}
+
 static void seen(void *ctx, const char *key, const struct fg_arbiter_value *value)
 {
     struct fg_fleet_store *store = ctx;
     uint64_t item, log;
     unsigned m, again;
-    int len = 0;
 
     if (!value->revision)
         return;
     if (strcmp(key, FG_FLEET_MAP_KEY) == 0) {
         store->map_revision = value->revision;
         store->map_damaged = !fg_fleet_map_read(&store->map, value->bytes);
-    } else if (sscanf(key, FG_FLEET_PREFIX "pool/%" SCNu64 "%n", &item, &len) == 1 && !key[len]) {
+    } else if (pool_of(key, &item)) {
         take_pool(store, item, value);
-    } else if (sscanf(key, FG_FLEET_PREFIX "member/%u%n", &m, &len) == 1 && !key[len] &&
-               m < FG_FLEET_MEMBERS_MAX) {
+    } else if (register_of(key, &m)) {
         store->registers[m].revision = value->revision;
         store->registers[m].known =
             sscanf(value->bytes, "floodgate-member 1 member %u log %16" SCNx64, &again, &log) ==

@@ -126,6 +126,14 @@ def test_log_without_its_beginning(lab):
     fails(lab, (first,), {'fleet-pool': 1}, 'member 0 never had the stock', pools=pools(lab, [row(101, seq=1150)], free=0))
 
 
+def test_keys_that_are_none(lab):
+    """what another program wrote beside the pools is no second pool of the item"""
+    path = pools(lab)
+    with open(path, 'a', encoding='utf-8') as f:
+        f.writelines(f'floodgate/fleet/pool/{item}\nfloodgate-pool 1 free 0\n' for item in ('01', '+1', '1x', '18446744073709551617'))
+    passes(lab, FIRST, SECOND, pools=path)
+
+
 def test_pool_does_not_add_up(lab):
     """a damaged value, and numbers that contradict each other"""
     fails(lab, (FIRST, SECOND), {'fleet-pool': 1}, 'free is not what was returned', pools=pools(lab, free=6))
