@@ -91,18 +91,28 @@ static void seen(void *ctx, const char *key, const struct fg_arbiter_value *valu
 
 void fg_fleet_store_free(struct fg_fleet_store *store)
 {
-    struct fg_arbiter *etcd = store->etcd;
+    struct fg_fleet_store keep = {.etcd = store->etcd};
 
+    for (unsigned m = 0; m < FG_FLEET_MEMBERS_MAX; m++)
+        keep.registers[m].decided = store->registers[m].decided;
     free(store->pools);
-    *store = (struct fg_fleet_store){.etcd = etcd};
+    *store = keep;
 }
 
 enum fg_arbiter_result fg_fleet_store_read(struct fg_fleet_store *store, struct fg_error *err)
 {
+    enum fg_arbiter_result result;
     int64_t revision;
 
     fg_fleet_store_free(store);
-    return fg_arbiter_changes(store->etcd, FG_FLEET_PREFIX, 0, seen, store, &revision, err);
+    result = fg_arbiter_changes(store->etcd, FG_FLEET_PREFIX, 0, seen, store, &revision, err);
+    for (unsigned m = 0; m < FG_FLEET_MEMBERS_MAX && result == FG_ARBITER_DONE; m++)
+        if (store->registers[m].decided &&
+            store->registers[m].revision != store->registers[m].decided) {
+            fg_fail(err, "another process is member %u: power it off, then repeat the command", m);
+            return FG_ARBITER_REFUSED;
+        }
+    return result;
 }
 
 static void seen_nothing(void *ctx, const char *key, const struct fg_arbiter_value *value)
@@ -144,6 +154,7 @@ enum fg_arbiter_result fg_fleet_store_decide(struct fg_fleet_store *store,
     char keys[FG_FLEET_MEMBERS_MAX][FG_FLEET_KEY_MAX], text[FG_FLEET_TEXT_MAX];
     char texts[FG_FLEET_MEMBERS_MAX][REGISTER_TEXT];
     struct fg_arbiter_put puts[FG_FLEET_MEMBERS_MAX + 1];
+    enum fg_arbiter_result result;
     unsigned n = 0;
     int64_t revision;
 
@@ -162,5 +173,9 @@ enum fg_arbiter_result fg_fleet_store_decide(struct fg_fleet_store *store,
                                             .bytes = texts[m],
                                             .size = strlen(texts[m])};
     }
-    return fg_arbiter_commit(store->etcd, puts, n, seen_nothing, NULL, &revision, err);
+    result = fg_arbiter_commit(store->etcd, puts, n, seen_nothing, NULL, &revision, err);
+    for (unsigned m = 0; m < FG_FLEET_MEMBERS_MAX && result == FG_ARBITER_DONE; m++)
+        if (moved & 1u << m)
+            store->registers[m].decided = revision;
+    return result;
 }

@@ -21,6 +21,7 @@ struct fg_fleet_store {
     bool map_damaged;
     struct {
         int64_t revision; /**< 0 = there is none */
+        int64_t decided;  /**< `revision` by fg_fleet_store_decide; 0 = not by it */
         bool known;       /**< `log` is what its process named; false: a person wrote it */
         uint64_t log;
     } registers[FG_FLEET_MEMBERS_MAX];
@@ -28,9 +29,10 @@ struct fg_fleet_store {
     size_t count;
 };
 
-/** Reads all of it anew. */
+/** Reads all of it anew. REFUSED: a register that was decided about has changed, so a process is
+ * that member. */
 enum fg_arbiter_result fg_fleet_store_read(struct fg_fleet_store *store, struct fg_error *err);
-void fg_fleet_store_free(struct fg_fleet_store *store); /**< but for `etcd` */
+void fg_fleet_store_free(struct fg_fleet_store *store); /**< but for `etcd`, `decided` */
 
 /** NULL: etcd has none. */
 struct fg_fleet_stored_pool *fg_fleet_store_pool(const struct fg_fleet_store *store, uint64_t item);

@@ -218,7 +218,7 @@ static int write_retired(struct work *w)
     if (code != FG_EXIT_OK)
         return code;
     w->store.map.retired |= 1u << w->member;
-    code = exit_of(fg_fleet_store_decide(&w->store, &w->store.map, 0, logs, &w->err));
+    code = exit_of(fg_fleet_store_decide(&w->store, &w->store.map, 1u << w->member, logs, &w->err));
     w->freed = freed;
     w->reserved = reserved;
     w->lost = lost;

@@ -116,10 +116,36 @@ static void only_true_keys_are_taken(void **state)
     fg_fleet_store_free(&store);
 }
 
+static void a_member_that_comes_back_is_noticed(void **state)
+{
+    struct fg_fleet_store store = {0};
+    struct fg_fleet_stored_pool *pool;
+    struct fg_error err = {""};
+    const uint64_t logs[FG_FLEET_MEMBERS_MAX] = {0, 0xaa};
+
+    (void)state;
+    write_text("fleet/member/1", "floodgate-member 1 member 1 log 00000000000000aa process 1");
+    assert_int_equal(fg_fleet_store_read(&store, &err), FG_ARBITER_DONE);
+    assert_int_equal(fg_fleet_store_decide(&store, &store.map, 2, logs, &err), FG_ARBITER_DONE);
+    assert_int_equal(fg_fleet_store_read(&store, &err), FG_ARBITER_DONE);
+    assert_false(store.registers[1].known); /* a person wrote it */
+    pool = fg_fleet_store_make(&store, 7, 2);
+    assert_int_equal(fg_fleet_store_write(&store, 1, &pool, 1, &err), FG_ARBITER_DONE);
+    assert_int_equal(fg_fleet_store_read(&store, &err), FG_ARBITER_DONE);
+    assert_int_equal(store.count, 1);
+    write_text("fleet/member/1", "floodgate-member 1 member 1 log 00000000000000aa process 2");
+    assert_int_equal(fg_fleet_store_decide(&store, &store.map, 2, logs, &err), FG_ARBITER_LOST);
+    assert_int_equal(fg_fleet_store_write(&store, 1, &pool, 1, &err), FG_ARBITER_LOST);
+    assert_int_equal(fg_fleet_store_read(&store, &err), FG_ARBITER_REFUSED);
+    assert_non_null(strstr(err.text, "another process is member 1: power it off"));
+    fg_fleet_store_free(&store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(only_true_keys_are_taken, begin),
+        cmocka_unit_test_setup(a_member_that_comes_back_is_noticed, begin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
