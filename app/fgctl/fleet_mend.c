@@ -18,6 +18,7 @@
 #define TRY_US      5000
 #define SEEN        "fleet.seen" /* of lib/member, beside the log */
 #define STOPPED     "all members are stopped"
+#define CHANGED     "the map, a register or a pool was changed just now; repeat the command"
 
 enum { OPT_CONFIG, OPT_CONFIRM, OPT_LOG, OPT_WRITE_OFF }; /* as in commands.c */
 enum { OPT_RETIRED = 2 };
@@ -48,8 +49,10 @@ static bool confirmed(const char *option, const char *sentence)
     return strcmp(line, sentence) == 0;
 }
 
-static int exit_of(enum fg_arbiter_result result)
+static int exit_of(struct work *w, enum fg_arbiter_result result)
 {
+    if (result == FG_ARBITER_LOST)
+        fg_fail(&w->err, CHANGED);
     return result == FG_ARBITER_DONE      ? FG_EXIT_OK
            : result == FG_ARBITER_LOST    ? FG_EXIT_RACE
            : result == FG_ARBITER_REFUSED ? FG_EXIT_REFUSED
@@ -64,7 +67,7 @@ static int refuse(struct work *w, const char *why)
 
 static int read_store(struct work *w)
 {
-    int code = exit_of(fg_fleet_store_read(&w->store, &w->err));
+    int code = exit_of(w, fg_fleet_store_read(&w->store, &w->err));
 
     if (code == FG_EXIT_OK && w->store.map_damaged)
         return refuse(w, "etcd has a map that cannot be understood");
@@ -113,6 +116,7 @@ static int open_past(struct work *w, unsigned m, const char *dir)
 
     if (!fg_member_past_open(past, dir, &w->err))
         return FG_EXIT_INPUT;
+    w->err.text[0] = '\0'; /* of a damaged snapshot: the one before it, or the log, did as well */
     if (!w->store.registers[m].known || w->store.registers[m].log == past->id)
         return FG_EXIT_OK;
     fg_fail(&w->err, "etcd knows member %u by log %016" PRIx64 ", %.200s is log %016" PRIx64, m,
@@ -212,13 +216,15 @@ static int write_retired(struct work *w)
 
     logs[w->member] =
         w->pasts[w->member].dir ? w->pasts[w->member].id : w->store.registers[w->member].log;
-    code = exit_of(fg_fleet_store_decide(&w->store, &w->store.map, 1u << w->member, logs, &w->err));
+    code =
+        exit_of(w, fg_fleet_store_decide(&w->store, &w->store.map, 1u << w->member, logs, &w->err));
     if (code == FG_EXIT_OK)
         code = write_settled(w);
     if (code != FG_EXIT_OK)
         return code;
     w->store.map.retired |= 1u << w->member;
-    code = exit_of(fg_fleet_store_decide(&w->store, &w->store.map, 1u << w->member, logs, &w->err));
+    code =
+        exit_of(w, fg_fleet_store_decide(&w->store, &w->store.map, 1u << w->member, logs, &w->err));
     w->freed = freed;
     w->reserved = reserved;
     w->lost = lost;
@@ -360,8 +366,8 @@ static int write_rebuilt(struct work *w, const struct fg_fleet_map *map)
 
     for (unsigned m = 0; m < w->args->count; m++)
         logs[m] = w->pasts[m].id;
-    code =
-        exit_of(fg_fleet_store_decide(&w->store, map, (1u << w->args->count) - 1, logs, &w->err));
+    code = exit_of(
+        w, fg_fleet_store_decide(&w->store, map, (1u << w->args->count) - 1, logs, &w->err));
     if (code != FG_EXIT_OK)
         return code;
     w->store.pools = NULL; /* they are ours: what etcd has is read for its revisions alone */
@@ -377,7 +383,7 @@ static int write_rebuilt(struct work *w, const struct fg_fleet_map *map)
             made[done].revision = now ? now->revision : 0;
             list[len++] = &made[done];
         }
-        code = exit_of(fg_fleet_store_write(&w->store, 0, list, len, &w->err));
+        code = exit_of(w, fg_fleet_store_write(&w->store, 0, list, len, &w->err));
     }
     free(made);
     w->items = count;

@@ -15,12 +15,31 @@ TOTAL = 60
 STOPPED = 'all members are stopped'
 
 
+def command(fleet, words):
+    return [*fleet.net.enter(), fgtest.program('fgctl'), 'fleet', *words, '--config', fleet.members[0].gate.config]
+
+
 def fgctl(fleet, *words, code=0):
     """(what it printed, what it complained about)"""
-    done = subprocess.run([*fleet.net.enter(), fgtest.program('fgctl'), 'fleet', *words, '--config', fleet.members[0].gate.config],
+    done = subprocess.run(command(fleet, words),
                           capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == code, done
     return done.stdout, done.stderr
+
+
+def changed_meanwhile(fleet, number, *words):
+    """While it asks for the sentence, the register of that member is written once more: what it complained about."""
+    key, asks = f'floodgate/fleet/member/{number}', 'type: '
+    register = fleet.etcd.ctl('get', key, '--print-value-only').strip()
+    with subprocess.Popen(command(fleet, words), stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asked:
+        said = [asked.stderr.readline()]
+        while said[-1] and asks not in said[-1]:
+            said.append(asked.stderr.readline())
+        assert said[-1], said
+        fleet.etcd.ctl('put', key, register)
+        said = asked.communicate(said[-1].split(asks, 1)[1].strip() + '\n', timeout=30)[1]
+    assert asked.returncode == 7, (asked.returncode, said)
+    return said
 
 
 def sell_out(buyers):
@@ -55,6 +74,8 @@ def test_retire(lab):
     assert 'not confirmed' in fgctl(fleet, 'retire', '1', '--log', lost.gate.log_dir, code=2)[1]
     assert 'etcd knows member 0 by log' in fgctl(fleet, 'retire', '0', '--log', lost.gate.log_dir, code=1)[1]
     assert 'no such member' in fgctl(fleet, 'retire', '2', '--write-off', code=1)[1]
+    said = changed_meanwhile(fleet, 1, 'retire', '1', '--log', lost.gate.log_dir)
+    assert 'a register or a pool was changed just now' in said and 'does not answer' not in said, said
     assert 'either --log' in fgctl(fleet, 'retire', '1', code=2)[1]
     out, err = fgctl(fleet, 'retire', '1', '--log', lost.gate.log_dir, '--confirm', 'member 1 is powered off', '--json')
     said = json.loads(out)
