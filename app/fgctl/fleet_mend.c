@@ -18,6 +18,7 @@
 #define TRY_US      5000
 #define SEEN        "fleet.seen" /* of lib/member, beside the log */
 #define STOPPED     "all members are stopped"
+#define OTHER_MAP   "the map in etcd is not the configured one"
 #define CHANGED     "the map, a register or a pool was changed just now; repeat the command"
 
 enum { OPT_CONFIG, OPT_CONFIRM, OPT_LOG, OPT_WRITE_OFF }; /* as in commands.c */
@@ -130,6 +131,14 @@ static void make_pools(struct work *w, const struct fg_member_past *past)
     for (uint32_t i = 0; i < fg_ledger_items(past->ledger); i++)
         fg_fleet_store_make(&w->store, fg_ledger_item_at(past->ledger, i)->item,
                             w->config->fleet.members);
+}
+
+static void configured_map(const struct work *w, struct fg_fleet_map *map)
+{
+    const struct fg_member_settings *s = &w->config->fleet;
+
+    fg_fleet_map_first(map, s->members, s->shards);
+    map->version = s->version;
 }
 
 /* ---- retire ---------------------------------------------------------------------------------- */
@@ -264,20 +273,37 @@ static int tell_retired(struct work *w)
     return FG_EXIT_OK;
 }
 
+static int tell_retired_before(struct work *w)
+{
+    if (w->cli->json)
+        return tell_retired(w);
+    printf("member %u was retired already; nothing was changed%s\n", w->member,
+           w->args->options[OPT_LOG]
+               ? ". If its log was thought to be lost: `fgctl fleet rebuild` takes it in"
+               : "");
+    return FG_EXIT_OK;
+}
+
 static int retire(struct work *w)
 {
     struct fg_fleet_stored_pool *changed[FG_FLEET_STORE_PUTS];
     const char *dir = w->args->options[OPT_LOG];
+    struct fg_fleet_map map;
     char sentence[64];
     unsigned len;
     int code = FG_EXIT_OK;
 
+    configured_map(w, &map);
     if (!w->store.map_revision)
         return refuse(w, "etcd has no map of the fleet");
-    if (w->member >= w->store.map.members)
-        return refuse(w, "the map has no such member");
+    if (!fg_fleet_map_same(&w->store.map, &map))
+        return refuse(w, OTHER_MAP);
+    if (w->member >= map.members) {
+        fg_fail(&w->err, "member %u: accepted are 0..%u", w->member, map.members - 1);
+        return FG_EXIT_REFUSED;
+    }
     if (w->store.map.retired & 1u << w->member)
-        return tell_retired(w);
+        return tell_retired_before(w);
     if (dir)
         code = open_past(w, w->member, dir);
     if (code == FG_EXIT_OK)
@@ -426,20 +452,22 @@ static int check_map(struct work *w, struct fg_fleet_map *map)
 {
     const struct fg_member_settings *s = &w->config->fleet;
 
-    fg_fleet_map_first(map, s->members, s->shards);
-    map->version = s->version;
+    configured_map(w, map);
     if (w->args->count != s->members) {
         fg_fail(&w->err, "%u logs were given, the configuration has %u members", w->args->count,
                 s->members);
         return FG_EXIT_REFUSED;
     }
-    if (!take_retired(w, w->args->options[OPT_RETIRED]))
-        return refuse(w, "--retired: accepted are numbers of members, with commas between them");
+    if (!take_retired(w, w->args->options[OPT_RETIRED])) {
+        fg_fail(&w->err, "--retired '%.40s': accepted are numbers 0..%u, with commas between them",
+                w->args->options[OPT_RETIRED], w->args->count - 1);
+        return FG_EXIT_REFUSED;
+    }
     if (w->store.map_revision && !w->store.map.frozen)
         return refuse(w, "etcd has a map, and the fleet is not frozen: `fgctl fleet freeze` first, "
                          "and stop all members");
     if (w->store.map_revision && !fg_fleet_map_same(&w->store.map, map))
-        return refuse(w, "the map in etcd is not the configured one");
+        return refuse(w, OTHER_MAP);
     if (w->store.map_revision)
         *map = w->store.map;
     map->frozen = true;

@@ -15,13 +15,13 @@ TOTAL = 60
 STOPPED = 'all members are stopped'
 
 
-def command(fleet, words):
-    return [*fleet.net.enter(), fgtest.program('fgctl'), 'fleet', *words, '--config', fleet.members[0].gate.config]
+def command(fleet, words, config=None):
+    return [*fleet.net.enter(), fgtest.program('fgctl'), 'fleet', *words, '--config', config or fleet.members[0].gate.config]
 
 
-def fgctl(fleet, *words, code=0):
+def fgctl(fleet, *words, code=0, config=None):
     """(what it printed, what it complained about)"""
-    done = subprocess.run(command(fleet, words),
+    done = subprocess.run(command(fleet, words, config),
                           capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == code, done
     return done.stdout, done.stderr
@@ -40,6 +40,14 @@ def changed_meanwhile(fleet, number, *words):
         said = asked.communicate(said[-1].split(asks, 1)[1].strip() + '\n', timeout=30)[1]
     assert asked.returncode == 7, (asked.returncode, said)
     return said
+
+
+def another_map(lab, fleet):
+    """A configuration whose map is not that of the fleet."""
+    path = lab.unique('another.conf')
+    with open(fleet.members[0].gate.config, encoding='utf-8') as f, open(path, 'w', encoding='utf-8') as out:
+        out.write(f.read().replace('[fleet]\n', '[fleet]\nversion = 9\n'))
+    return path
 
 
 def sell_out(buyers):
@@ -73,7 +81,8 @@ def test_retire(lab):
     lost.gate.kill()
     assert 'not confirmed' in fgctl(fleet, 'retire', '1', '--log', lost.gate.log_dir, code=2)[1]
     assert 'etcd knows member 0 by log' in fgctl(fleet, 'retire', '0', '--log', lost.gate.log_dir, code=1)[1]
-    assert 'no such member' in fgctl(fleet, 'retire', '2', '--write-off', code=1)[1]
+    assert 'member 2: accepted are 0..1' in fgctl(fleet, 'retire', '2', '--write-off', code=1)[1]
+    assert 'not the configured one' in fgctl(fleet, 'retire', '1', '--write-off', code=1, config=another_map(lab, fleet))[1]
     said = changed_meanwhile(fleet, 1, 'retire', '1', '--log', lost.gate.log_dir)
     assert 'a register or a pool was changed just now' in said and 'does not answer' not in said, said
     assert 'either --log' in fgctl(fleet, 'retire', '1', code=2)[1]
@@ -81,7 +90,9 @@ def test_retire(lab):
     said = json.loads(out)
     assert said['reserved'] == 2 and said['freed'] >= 2 and said['lost'] == 0 and 'cannot be paid any more' in err, (out, err)
     fgtest.wait_until(lambda: first.view()['retired'] == [1], 10, 'member 0 knows that member 1 is retired')
-    fgctl(fleet, 'retire', '1', '--log', lost.gate.log_dir)  # done already
+    again = fgctl(fleet, 'retire', '1', '--log', lost.gate.log_dir)[0]
+    assert 'was retired already; nothing was changed' in again and 'rebuild' in again, again
+    assert 'rebuild' not in fgctl(fleet, 'retire', '1', '--write-off')[0]
     sell_out(buyers[:1])
     assert buyers[0].bought == TOTAL - 1, buyers[0].bought
     lost.gate.start(ready=False)
@@ -126,6 +137,7 @@ def test_rebuild(lab):
     assert 'the same log' in fgctl(fleet, 'rebuild', logs[0], logs[0], code=1)[1]
     assert 'is not the log of member 0' in fgctl(fleet, 'rebuild', *reversed(logs), code=1)[1]
     assert '1 logs were given' in fgctl(fleet, 'rebuild', logs[0], code=1)[1]
+    assert "--retired '2': accepted are numbers 0..1" in fgctl(fleet, 'rebuild', *logs, '--retired', '2', code=1)[1]
     assert 'not confirmed' in fgctl(fleet, 'rebuild', *logs, code=2)[1]
     assert fgctl(fleet, 'dump')[0] == ''
     said = json.loads(fgctl(fleet, 'rebuild', *logs, '--confirm', STOPPED, '--json')[0])
