@@ -3,11 +3,14 @@
 """Members of a fleet with a real etcd: they sell one item exactly; a member dies, etcd is away, a person
 decides. tests/fault/test_member.py has the members that must not sell."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import types
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'runner'))
@@ -229,11 +232,25 @@ def test_operator(lab):
     assert gone.returncode == 4, gone
 
 
-@fgtest.timeout(170)
+def test_demo_view():
+    """tools/demo --fleet tells how the sale goes, also before a member has listed the pools"""
+    sale = fleet_demo.Sale(types.SimpleNamespace(fleet=None, members=[0, 1]))
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        sale.show('it begins')
+        sale.pools = {fleet_demo.HOT: {'free': 4000}}
+        sale.show('it begins')
+    assert 'pool    -, members   -   -' in said.getvalue() and 'pool 4000, ' in said.getvalue(), said.getvalue()
+
+
+@fgtest.timeout(250)  # the demo waits up to 90 s for one thing, and tells what it was
 def test_demo(lab):
     """tools/demo --fleet sells every unit of the hot item over both members, although one and etcd's leader die"""
     demo = lab.start(os.path.join(fgtest.ROOT, 'tools', 'demo'), '--fleet', '2', '--no-setup', '--json', f'{lab.dir}/demo.json')
-    assert demo.wait(160) == 0, demo.output()
+    try:
+        assert demo.wait(220) == 0, demo.output()
+    finally:
+        demo.terminate(20)  # it removes what it made
     with open(f'{lab.dir}/demo.json', encoding='utf-8') as f:
         s = json.load(f)
     assert s['failures'] == [] and s['audit'] == 'pass' and s['oversold'] == 0, s

@@ -120,8 +120,8 @@ class Sale:
 
     def show(self, what):
         free = ' '.join(f'{items[HOT]["available"]:3d}' if HOT in items else '  -' for items in self.items)
-        line = (f'hot: {self.units("sold", HOT):4d} sold {self.units("reserved", HOT):4d} reserved, '
-                f'free: pool {self.pools[HOT]["free"]:4d}, members {free}')
+        pool = f'{self.pools[HOT]["free"]:4d}' if HOT in self.pools else '   -'  # a member that starts has not read it yet
+        line = f'hot: {self.units("sold", HOT):4d} sold {self.units("reserved", HOT):4d} reserved, free: pool {pool}, members {free}'
         self.say(f'waiting until {what}' if line == self.line else line)
         self.line, self.shown = line, time.monotonic()
 
@@ -191,7 +191,8 @@ class Sale:
         self.until(lambda: all(items and items[HOT]['sold'] > 300 for items in self.items), 60, 'all members sell')
         self.member_dies(self.members[-1])
         self.etcd_leader_dies()
-        self.until(lambda: self.units('available', HOT) + self.pools[HOT]['free'] == 0, 60, 'the hot item is sold out')
+        self.until(lambda: HOT in self.pools and self.units('available', HOT) + self.pools[HOT]['free'] == 0, 60,
+                   'the hot item is sold out')
         self.say('the hot item is sold out; units that come back are sold again')
         self.until(lambda: not people.process.running(), 60, 'the shoppers over HTTPS have ended')
         for wave in waves:
@@ -209,6 +210,8 @@ class Sale:
 
     def settled(self):
         """Logs and pool agree: what the pool says that a member holds is the total of its ledger."""
+        if self.pools.keys() != self.parts.totals.keys():
+            return False
         return all(self.units('reserved', item) == 0 and pool['free'] + self.units('total', item) == self.parts.totals[item] and
                    all(row['held'] == items[item]['total'] for row, items in zip(pool['members'], self.items))
                    for item, pool in self.pools.items())
