@@ -106,15 +106,12 @@ def sale(count, total):
         fleet = open_fleet(lab, count, total, {'limits.orders_max': total + 100000, 'limits.users_max': total + 100000,
                                                'limits.deferred_max': 65536}, user_limit=USER_LIMIT, hold_ms=3600000)
         before, threads_before = transactions(fleet), sum(map(cpu_s, fleet.members))
-        began = time.monotonic()
         blasts = [blast(lab, m, 2 * USER_LIMIT * users, users).start() for m in fleet.members]
         hot = (0, 0)
         while any(b.process.running() for b in blasts):
             taken, made = fleet.taken(), transactions(fleet) - before  # in this order: none is left out
             if taken <= (1 - HOT) * total:
                 hot = (taken, made)
-            elif 'seconds' not in locals():
-                seconds = time.monotonic() - began
             fgtest.pause(SAMPLE_S, 'between two samples')
         for b in blasts:
             summary = b.finish(10)
