@@ -100,16 +100,21 @@ static __attribute__((noreturn, format(printf, 1, 2))) void refuse(const char *f
     exit(EXIT_UNREADABLE);
 }
 
-static uint64_t number(const char *name, const char *text, uint64_t max)
+static uint64_t number_from(const char *name, const char *text, uint64_t min, uint64_t max)
 {
     char *end;
     uint64_t value;
 
     errno = 0;
     value = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || value > max)
-        refuse("--%s '%s': accepted is 0..%" PRIu64, name, text, max);
+    if (*text < '0' || *text > '9' || *end || errno || value < min || value > max)
+        refuse("--%s '%s': accepted is %" PRIu64 "..%" PRIu64, name, text, min, max);
     return value;
+}
+
+static uint64_t number(const char *name, const char *text, uint64_t max)
+{
+    return number_from(name, text, 0, max);
 }
 
 static void take_password(struct fg_redis_audit *a, const char *password, const char *from)
@@ -241,7 +246,7 @@ static void take_option(struct options *o, int option, const char *value)
         o->pools = value;
         break;
     case OPT_SHARDS:
-        o->shards = number("shards", value, FG_POOLS_SHARDS_MAX);
+        o->shards = number_from("shards", value, 1, FG_POOLS_SHARDS_MAX);
         break;
     case OPT_PEER:
         o->peer = value;

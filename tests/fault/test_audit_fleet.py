@@ -194,6 +194,7 @@ def test_retired(lab):
 def test_options(lab):
     """what cannot be audited: exit 2, and why"""
     for words, expected in (([], 'accepted: 1..16'), (['-', '-'], 'needs --pools'), ([lab.unique('nothing')], 'nothing'),
+                            (['--shards', '0', 'x'], "--shards '0': accepted is 1..1024"),
                             ([make_log(lab, FIRST), '--pools', pools(lab)], 'the map has 2 members, 1 logs were given'),
                             ([make_log(lab, FIRST), '--pools', make_log(lab, FIRST) + '/x'], 'No such file'),
                             ([make_log(lab, FIRST), '--log', 'x'], 'audit each member with --log')):
