@@ -25,7 +25,7 @@ int main(int argc, char **argv)
         code = args.command->run(&cli, &args);
         fg_http_close(cli.http);
     }
-    if (fflush(stdout) != 0 && code == FG_EXIT_OK) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == FG_EXIT_OK) { /* now, or before */
         fg_complain("cannot write the output");
         return FG_EXIT_INPUT;
     }
