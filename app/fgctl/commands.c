@@ -195,7 +195,7 @@ static const struct fg_option fleet_retire_options[] = {
     {"config", "FILE",
      "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [fleet]"},
     {"confirm", "TEXT", "instead of typing it: \"member N is powered off\""},
-    {"log", "FOLDER", "the log of that member, from its disk"},
+    {"log", "FOLDER", "the log of that member, from its disk, not a backup"},
     {"write-off", NULL, "its log is lost: what it held stays out of the sale"}};
 static const struct fg_option fleet_rebuild_options[] = {
     {"config", "FILE",
@@ -205,12 +205,15 @@ static const struct fg_option fleet_rebuild_options[] = {
 static const char fleet_retire_help[] =
     "For a member that never comes back. By its log, the units that it did not sell go to the\n"
     "others. It says what may be lost, and wants a sentence typed. Shards do not move: the users\n"
-    "of that member can order nothing any more.\n";
+    "of that member can order nothing any more. A copy of a log has no lock: the command cannot\n"
+    "see that its daemon still runs, nor which orders a backup lacks.\n";
 static const char fleet_rebuild_help[] =
-    "For an etcd that was lost, or restored from a copy. FOLDER: the logs of all members, in the\n"
-    "order of their numbers; no member may run. It refuses when their numbers contradict each\n"
-    "other, says what it would do, and wants a sentence typed. The fleet is frozen then: start\n"
-    "the members, check `fgctl fleet status`, and `fgctl fleet thaw`.\n";
+    "For an etcd that was lost, or restored from a copy. FOLDER: the logs of all members, from\n"
+    "their disks and not backups, in the order of their numbers; no member may run, and a copy\n"
+    "has no lock that would tell. It refuses when their numbers contradict each other, says what\n"
+    "it would do, and wants a sentence typed. An empty etcd cannot tell which leases a log lacks.\n"
+    "The fleet is frozen then: start the members, look at `fgctl fleet status` whether each holds\n"
+    "what it should, and `fgctl fleet thaw`.\n";
 static const char fleet_init_help[] =
     "It writes the first map of members and shards to etcd, as the configuration has it, and\n"
     "refuses when there is one. Once for all members; each of them must have the same map.\n";
