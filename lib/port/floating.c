@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "port/announce.h"
+#include "port/netlink.h"
 #include "rights/rights.h"
 
 #define PIPE       3    /* the child's end */
@@ -96,17 +97,12 @@ static int index_of(const struct child *c, const char *interface)
 static int ask(const struct child *c, struct request *r)
 {
     _Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
-    const struct nlmsghdr *message = (void *)answer;
     ssize_t got;
 
     if (send(c->netlink, r, r->head.nlmsg_len, 0) < 0)
         return errno;
     got = recv(c->netlink, answer, sizeof(answer), 0);
-    if (got < 0)
-        return errno;
-    if (!NLMSG_OK(message, got) || message->nlmsg_type != NLMSG_ERROR)
-        return EPROTO;
-    return -((const struct nlmsgerr *)NLMSG_DATA(message))->error;
+    return got < 0 ? errno : fg_port_netlink_error((const void *)answer, got);
 }
 
 static struct request request_of(const struct child *c, const struct fg_address_floating *a,

@@ -16,6 +16,7 @@
 #include "base/diag.h"
 #include "frame/frame.h"
 #include "port/announce.h"
+#include "port/netlink.h"
 #include "port/port.h"
 
 #define PORTS_MAX      64
@@ -191,13 +192,6 @@ static bool whole(const struct nlmsghdr *message, unsigned type, size_t head)
     return message->nlmsg_type == type && message->nlmsg_len >= NLMSG_SPACE(head);
 }
 
-static int error_of(const struct nlmsghdr *message)
-{
-    const struct nlmsgerr *error = NLMSG_DATA(message);
-
-    return whole(message, NLMSG_ERROR, sizeof(error->error)) ? -error->error : EPROTO;
-}
-
 /* All answers to one question. */
 static bool dump_each(int s, uint16_t type, void (*take)(struct dump *, const struct nlmsghdr *),
                       struct dump *dump, struct fg_error *err)
@@ -221,7 +215,7 @@ static bool dump_each(int s, uint16_t type, void (*take)(struct dump *, const st
                 return true;
             if (message->nlmsg_type == NLMSG_ERROR)
                 return fg_fail(err, "the kernel does not tell its addresses: %s",
-                               strerror(error_of(message)));
+                               strerror(fg_port_netlink_error(message, got)));
             if (whole(message, wanted, head))
                 take(dump, message);
         }

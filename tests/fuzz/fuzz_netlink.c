@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The kernel's answers about interfaces and addresses. Input: answers, each behind its length of
- * two bytes; the first ones to an attach, the others to changes that are heard of.
+ * two bytes; the first ones to an attach, the others to changes that are heard of. Each is also the
+ * answer to a change of a floating address.
  */
 #include <errno.h>
 #include <sanitizer/asan_interface.h>
 #include <sys/socket.h>
 
+#include "port/netlink.h"
 #include "port/own.h"
 
 #include "fuzz.h"
@@ -91,6 +93,21 @@ bool fg_filter_set_own(struct fg_filter *filter, const char *ifname,
     return true;
 }
 
+/* In room of its own, so that a read behind the answer is reported. */
+static void answer_each(const uint8_t *data, size_t size)
+{
+    for (size_t at = 2; at <= size;) {
+        size_t n = data[at - 2] | (size_t)data[at - 1] << 8;
+        void *answer;
+
+        n = n < size - at ? n : size - at;
+        answer = fuzz_copy(data + at, n);
+        FG_FUZZ_CHECK(fg_port_netlink_error(answer, (ssize_t)n) >= 0);
+        free(answer);
+        at += n + 2;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fg_port_own *own;
@@ -105,5 +122,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fg_port_own_poll(own, NULL);
     give_back();
     fg_port_own_close(own);
+    answer_each(data, size);
     return 0;
 }

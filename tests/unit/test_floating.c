@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Floating addresses of ports without a kernel. Those of interfaces: tests/net/test_takeover.py. */
+#include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +9,7 @@
 #include <cmocka.h>
 
 #include "port/floating.h"
+#include "port/netlink.h"
 
 /* An address of the other appliance is nobody's here, until this one has it. */
 static void an_address_is_ours_while_we_lead(void **state)
@@ -45,9 +48,32 @@ static void an_address_is_ours_while_we_lead(void **state)
     assert_int_equal(p->own.addresses[2].family, 0);
 }
 
+/* The bytes behind a message of its head alone are left from before, here those of a success. */
+static void an_answer_of_the_kernel_is_whole(void **state)
+{
+    struct {
+        struct nlmsghdr head;
+        struct nlmsgerr error;
+    } answer = {.head = {.nlmsg_len = sizeof(answer), .nlmsg_type = NLMSG_ERROR}};
+
+    assert_int_equal(fg_port_netlink_error(&answer.head, sizeof(answer)), 0);
+    answer.error.error = -EPERM;
+    assert_int_equal(fg_port_netlink_error(&answer.head, sizeof(answer)), EPERM);
+    answer.error.error = INT_MIN;
+    assert_int_equal(fg_port_netlink_error(&answer.head, sizeof(answer)), EPROTO);
+    answer.error.error = 0;
+    assert_int_equal(fg_port_netlink_error(&answer.head, sizeof(answer) - 1), EPROTO);
+    answer.head.nlmsg_type = NLMSG_DONE;
+    assert_int_equal(fg_port_netlink_error(&answer.head, sizeof(answer)), EPROTO);
+    answer.head.nlmsg_type = NLMSG_ERROR;
+    answer.head.nlmsg_len = NLMSG_HDRLEN;
+    assert_int_equal(fg_port_netlink_error(&answer.head, NLMSG_HDRLEN), EPROTO);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(an_address_is_ours_while_we_lead)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(an_address_is_ours_while_we_lead),
+                                       cmocka_unit_test(an_answer_of_the_kernel_is_whole)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
