@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FORM "floodgate-fleet-seen 1 revision %lld\n"
+#define VERSION 1u /* of the file */
+#define FORM    "floodgate-fleet-seen %u revision %lld\n"
 
 static int open_folder(const char *dir, struct fg_error *err)
 {
@@ -21,8 +22,10 @@ bool fg_member_memory_read(const char *dir, int64_t *revision, struct fg_error *
 {
     char text[96] = "", again[96];
     int folder = open_folder(dir, err), fd;
+    unsigned version = VERSION;
     long long number = 0;
     ssize_t size;
+    int found;
 
     *revision = 0;
     if (folder < 0)
@@ -34,8 +37,12 @@ bool fg_member_memory_read(const char *dir, int64_t *revision, struct fg_error *
                fg_fail(err, "%.300s/%s: %s", dir, FG_MEMBER_MEMORY_NAME, strerror(errno));
     size = read(fd, text, sizeof(text) - 1);
     close(fd);
-    if (size > 0 && sscanf(text, FORM, &number) == 1) {
-        snprintf(again, sizeof(again), FORM, number);
+    found = size > 0 ? sscanf(text, FORM, &version, &number) : 0;
+    if (version != VERSION)
+        return fg_fail(err, "%.300s/%s: format version %u, this program reads %u", dir,
+                       FG_MEMBER_MEMORY_NAME, version, VERSION);
+    if (found == 2) {
+        snprintf(again, sizeof(again), FORM, version, number);
         *revision = number;
         if (strcmp(text, again) == 0)
             return true;
@@ -53,7 +60,7 @@ bool fg_member_memory_write(const char *dir, int64_t revision, struct fg_error *
 {
     static const char fresh[] = FG_MEMBER_MEMORY_NAME ".new";
     char text[96];
-    size_t size = (size_t)snprintf(text, sizeof(text), FORM, (long long)revision);
+    size_t size = (size_t)snprintf(text, sizeof(text), FORM, VERSION, (long long)revision);
     int folder = open_folder(dir, err), fd;
     bool done;
 

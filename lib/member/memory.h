@@ -8,7 +8,8 @@
 
 #define FG_MEMBER_MEMORY_NAME "fleet.seen"
 
-/** *revision: 0 when there is no file yet. False and err: it cannot be read, or is damaged. */
+/** *revision: 0 when there is no file yet. False and err: it cannot be read, is damaged, or of
+ * another version. */
 bool fg_member_memory_read(const char *dir, int64_t *revision, struct fg_error *err);
 /** Durable when it returns true. */
 bool fg_member_memory_write(const char *dir, int64_t revision, struct fg_error *err);

@@ -8,7 +8,8 @@
 
 #include "base/folder.h"
 
-#define FORM "floodgate-pair-memory 1 revision %lld epoch %llu\n"
+#define VERSION 1u /* of the file */
+#define FORM    "floodgate-pair-memory %u revision %lld epoch %llu\n"
 
 static int open_folder(const char *dir, struct fg_error *err)
 {
@@ -24,9 +25,10 @@ bool fg_replication_memory_read(const char *dir, struct fg_pair_memory *memory,
                                 struct fg_error *err)
 {
     char text[128] = "", again[128];
+    unsigned version = VERSION;
     long long revision = 0;
     unsigned long long epoch = 0;
-    int folder = open_folder(dir, err), fd;
+    int folder = open_folder(dir, err), fd, found;
     ssize_t size;
 
     *memory = (struct fg_pair_memory){0};
@@ -39,8 +41,12 @@ bool fg_replication_memory_read(const char *dir, struct fg_pair_memory *memory,
                fg_fail(err, "%.300s/%s: %s", dir, FG_REPLICATION_MEMORY_NAME, strerror(errno));
     size = read(fd, text, sizeof(text) - 1);
     close(fd);
-    if (size > 0 && sscanf(text, FORM, &revision, &epoch) == 2) {
-        snprintf(again, sizeof(again), FORM, revision, epoch);
+    found = size > 0 ? sscanf(text, FORM, &version, &revision, &epoch) : 0;
+    if (version != VERSION)
+        return fg_fail(err, "%.300s/%s: format version %u, this program reads %u", dir,
+                       FG_REPLICATION_MEMORY_NAME, version, VERSION);
+    if (found == 3) {
+        snprintf(again, sizeof(again), FORM, version, revision, epoch);
         *memory = (struct fg_pair_memory){revision, epoch};
         if (strcmp(text, again) == 0)
             return true;
@@ -59,7 +65,7 @@ bool fg_replication_memory_write(const char *dir, const struct fg_pair_memory *m
 {
     static const char fresh[] = FG_REPLICATION_MEMORY_NAME ".new";
     char text[128], path[512];
-    int size = snprintf(text, sizeof(text), FORM, (long long)memory->revision,
+    int size = snprintf(text, sizeof(text), FORM, VERSION, (long long)memory->revision,
                         (unsigned long long)memory->epoch);
     int folder, fd;
     bool done;

@@ -236,6 +236,12 @@ static void the_newest_register_is_remembered(void **state)
     fclose(f);
     assert_false(fg_replication_memory_read(below, &memory, &err));
     assert_non_null(strstr(err.text, path));
+    assert_non_null(strstr(err.text, "damaged"));
+    f = fopen(path, "w");
+    fputs("floodgate-pair-memory 2 revision 81 epoch 7 witness 3\n", f);
+    fclose(f);
+    assert_false(fg_replication_memory_read(below, &memory, &err));
+    assert_non_null(strstr(err.text, "pair.memory: format version 2, this program reads 1"));
     unlink(path);
     rmdir(below);
     rmdir(dir);

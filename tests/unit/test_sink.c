@@ -457,7 +457,9 @@ static void test_cursor_verdicts(void **state)
                      FG_SINK_REDIS_FOREIGN);
     assert_non_null(strstr(err.text, "of log 1122334455667789"));
     assert_int_equal(cursor_state("5", ours, crc, "2", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_non_null(strstr(err.text, "of another format than 1: 2."));
     assert_int_equal(cursor_state("5", ours, crc, NULL, NULL, &at, &err), FG_SINK_REDIS_REFUSED);
+    assert_non_null(strstr(err.text, "of another format than 1: none."));
     assert_int_equal(cursor_state("5", NULL, crc, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
     assert_int_equal(cursor_state("5", ours, NULL, "1", NULL, &at, &err), FG_SINK_REDIS_REFUSED);
     assert_int_equal(cursor_state("5", ours, "1c0ffee00", "1", NULL, &at, &err),

@@ -101,8 +101,12 @@ fg_sink_redis_cursor_check(const redisReply *reply, const char *base, const stru
     }
     if (!field(reply, AT_SEQ) && !field(reply, AT_APPLIANCE) && !field(reply, AT_FORMAT))
         return FG_SINK_REDIS_FRESH;
-    if (!field(reply, AT_FORMAT) || strcmp(field(reply, AT_FORMAT), FG_REDIS_FORMAT) != 0)
-        return refuse(err, base, "the cursor is of another format than " FG_REDIS_FORMAT);
+    if (!field(reply, AT_FORMAT) || strcmp(field(reply, AT_FORMAT), FG_REDIS_FORMAT) != 0) {
+        snprintf(why, sizeof(why),
+                 "the cursor is of another format than " FG_REDIS_FORMAT ": %.40s",
+                 field(reply, AT_FORMAT) ? field(reply, AT_FORMAT) : "none");
+        return refuse(err, base, why);
+    }
     if (!parse(reply, cursor))
         return refuse(err, base, "the cursor holds no numbers");
     return state_of(fg_sink_cursor_origin(log, cursor, "redis", err));
