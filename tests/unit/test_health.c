@@ -534,6 +534,15 @@ static void nothing_is_wrong_at_first(void **state)
     assert_int_equal(fg_health_check(&now).state, FG_HEALTH_RUNNING);
 }
 
+/* All is as it was; what was counted stays counted. */
+static void end_the_fault(void)
+{
+    struct fg_health_observations then = now;
+
+    observe_good();
+    now.counters = then.counters;
+}
+
 static void each_fault_is_one_alarm_and_a_state(void **state)
 {
     for (unsigned i = 0; i < FAULTS; i++) {
@@ -554,6 +563,17 @@ static void each_fault_is_one_alarm_and_a_state(void **state)
         if (v.state != faults[i].state || v.healthy != (faults[i].state != BAD))
             fail_msg("fault %u, %s: %s", i, r.name, fg_health_state_name(v.state));
         assert_string_equal(v.reason, faults[i].told ? r.text : "");
+        end_the_fault();
+        poll_at(100 + FG_HEALTH_KEEP_MS - 1);
+        r = raised();
+        if (r.count != 1 || strcmp(r.name, faults[i].name))
+            fail_msg("fault %u, %s: ended before its time", i, faults[i].name);
+        poll_at(100 + FG_HEALTH_KEEP_MS);
+        r = raised();
+        if (r.count)
+            fail_msg("fault %u, %s: %s is left: %s", i, faults[i].name, r.name, r.text);
+        assert_true(fg_health_check(&now).healthy);
+        assert_string_equal(fg_health_check(&now).reason, "");
     }
 }
 
