@@ -2,7 +2,7 @@
 /*
  * Servers that answer anything. The input is a program for a server of our own, which a thread runs
  * on a unix socket: how it answers each message. The client is the real code: the sinks of Redis
- * and PostgreSQL, the inbound commands, the auditor, the order service.
+ * and PostgreSQL, the inbound commands, the auditor, the order service, the doctor.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 #include "app/fgaudit/postgres.h"
 #include "app/fgaudit/redis.h"
 #include "app/fgaudit/snapshot.h"
+#include "doctor/probe.h"
 #include "fuzz.h"
 #include "inbound/inbound.h"
 #include "journal/journal.h"
@@ -246,6 +247,32 @@ static void put_reply(struct program *p, unsigned depth)
     }
 }
 
+/* Lines of INFO, and bytes of the program in between. */
+static void put_info(struct program *p)
+{
+    static const char *const lines[] = {"",
+                                        "redis_version:7.0.15",
+                                        "redis_version:99999999999999999999.1",
+                                        "maxmemory_policy:noeviction",
+                                        "maxmemory_policy:0123456789012345678901234567890123456789",
+                                        "aof_enabled:1",
+                                        "aof_enabled:",
+                                        "redis_version:-1.x"};
+    char text[2048] = "# Server\r\n";
+    unsigned n = next(p) % 8;
+
+    for (unsigned i = 0; i < n; i++) {
+        unsigned line = next(p) % 8;
+        size_t used = strlen(text);
+
+        if (line)
+            snprintf(text + used, sizeof(text) - used, "%s\r\n", lines[line]);
+        for (unsigned left = line ? 0 : next(p); left; left--, used++)
+            text[used] = (char)next(p);
+    }
+    put_bulk(p, text);
+}
+
 /* The answer that the command wants, for an empty server. */
 static void put_honest(struct program *p, const char *name, unsigned n, unsigned *queued)
 {
@@ -264,6 +291,8 @@ static void put_honest(struct program *p, const char *name, unsigned n, unsigned
     } else if (!strcmp(name, "XINFO") && n > 2) { /* good for STREAM and for GROUPS */
         put_text(p, "*4\r\n$6\r\nlength\r\n:0\r\n+of\r\n*4\r\n$4\r\nname\r\n$9\r\nfloodgate\r\n"
                     "$17\r\nlast-delivered-id\r\n$3\r\n0-0\r\n");
+    } else if (!strcmp(name, "INFO")) {
+        put_info(p);
     } else if (!strcmp(name, "XLEN")) {
         put_text(p, ":0\r\n");
     } else if (!strcmp(name, "XAUTOCLAIM")) {
@@ -627,6 +656,36 @@ static void run_audit(void)
     fg_story_free(&story);
 }
 
+/* Its other probes ask other servers. */
+bool fg_doctor_probe_certificates(const char *ca, const char *cert, const char *key,
+                                  const char *host, struct fg_doctor_certificates *found,
+                                  struct fg_error *err)
+{
+    return false;
+}
+
+bool fg_doctor_probe_arbiter(const struct fg_arbiter_options *options, bool *has_register,
+                             struct fg_error *err)
+{
+    return false;
+}
+
+bool fg_doctor_probe_skew(const char *socket_path, long long *ms, struct fg_error *err)
+{
+    return false;
+}
+
+static void run_doctor(void)
+{
+    struct fg_redis_options o = redis_options();
+    struct fg_doctor_redis found = {0};
+    struct fg_error err = {""};
+
+    if (fg_doctor_probes_real.redis(&o, &found, &err))
+        FG_FUZZ_CHECK(found.major);
+    FG_FUZZ_CHECK(memchr(found.policy, 0, sizeof(found.policy)));
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static void remove_folder(void)
@@ -685,8 +744,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     p = (struct program){.data = data, .size = size};
-    client = next(&p) % 7;
-    is_postgres = client >= 4;
+    client = next(&p) % 8;
+    is_postgres = client >= 4 && client < 7;
     p.listener = listen_at(is_postgres ? postgres_path : redis_path);
     FG_FUZZ_CHECK(!pthread_create(&thread, NULL, serve, &p));
     if (client == 0 || client == 4) {
@@ -694,7 +753,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else if (client == 1) {
         run_inbound(&p, thread);
     } else {
-        client == 2 ? run_events() : client == 5 ? run_books() : run_audit();
+        client == 2   ? run_events()
+        : client == 5 ? run_books()
+        : client == 7 ? run_doctor()
+                      : run_audit();
         end_server(&p, thread);
     }
     FG_FUZZ_CHECK(results == 0);

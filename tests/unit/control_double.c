@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -642,6 +643,7 @@ void fg_fixture_stop(struct fg_fixture *f)
     fg_double_free(&f->daemon);
 }
 
+/* A fuzzer has an alarm that interrupts. */
 char *fg_raw_request(const char *path, const char *request, size_t size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -652,13 +654,14 @@ char *fg_raw_request(const char *path, const char *request, size_t size)
 
     assert_non_null(text);
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(TEMP_FAILURE_RETRY(connect(fd, (struct sockaddr *)&address, sizeof(address))),
+                     0);
     for (size_t sent = 0; sent < size; sent += (size_t)n) {
-        n = send(fd, request + sent, size - sent, MSG_NOSIGNAL);
+        n = TEMP_FAILURE_RETRY(send(fd, request + sent, size - sent, MSG_NOSIGNAL));
         if (n <= 0)
             break; /* refused early: the answer is there to be read */
     }
-    while ((n = recv(fd, text + used, room - used, 0)) > 0) {
+    while ((n = TEMP_FAILURE_RETRY(recv(fd, text + used, room - used, 0))) > 0) {
         used += (size_t)n;
         if (used == room) {
             room *= 2;
