@@ -2,14 +2,31 @@
 /*
  * A node of a pair whose peer and arbiter say anything. Input: a list of steps, each a kind, a
  * length and bytes. Messages get the magic, size and CRC that a mutator cannot guess; everything in
- * them is the input's. No input may stop the node, and what it tells of itself holds together.
+ * them is the input's. So do the notices beside them, which come by the stream of both, cut where
+ * the input says. No input may stop the node, and what it tells of itself holds together.
  */
 #include "fuzz.h"
 #include "pair/pair.h"
+#include "replication/notice.h"
 
 enum { STEPS_MAX = 200, LOG = 7 };
 
-enum { MESSAGE, RAW, ANSWER, TEXT, TIME, CONNECT, CLOSE, DURABLE, CUT, APPEND, OPERATOR, KINDS };
+enum {
+    MESSAGE,
+    RAW,
+    ANSWER,
+    TEXT,
+    TIME,
+    CONNECT,
+    CLOSE,
+    DURABLE,
+    CUT,
+    APPEND,
+    OPERATOR,
+    NOTICE,
+    STREAM,
+    KINDS
+};
 
 static struct {
     struct fg_pair *p;
@@ -18,6 +35,9 @@ static struct {
     uint32_t link, next_link;
     bool cutting, begin, leads, ended, seal, fill;
 } node;
+
+static _Alignas(8) uint8_t inbox_bytes[FG_REPLICATION_INBOX_SIZE];
+static struct fg_replication_inbox inbox = {.bytes = inbox_bytes};
 
 static const uint8_t types[] = {FG_PAIR_TYPE_HELLO, FG_PAIR_TYPE_FOLLOW,    FG_PAIR_TYPE_RECORDS,
                                 FG_PAIR_TYPE_ACK,   FG_PAIR_TYPE_HEARTBEAT, FG_PAIR_TYPE_ECHO,
@@ -155,6 +175,93 @@ static void raw(const uint8_t *data, size_t size)
     free(copy);
 }
 
+/* ---- the stream of messages and notices ------------------------------------------------------ */
+
+/* What was read is what is written again; of names, up to their end. */
+static void check_notice(const struct fg_replication_notice *n, const uint8_t *bytes, size_t size)
+{
+    uint8_t again[FG_REPLICATION_NOTICE_MAX];
+    size_t written = fg_replication_notice_write(n, again);
+    struct fg_replication_notice got;
+
+    if (n->type == FG_REPLICATION_NOTICE_PIECE) {
+        FG_FUZZ_CHECK(written == FG_REPLICATION_PIECE_HEAD && n->tail + n->bytes <= bytes + size);
+        FG_FUZZ_CHECK(memcmp(again, bytes, written) == 0);
+        return;
+    }
+    FG_FUZZ_CHECK(written == size && fg_replication_notice_read(&got, again, written));
+    if (n->type == FG_REPLICATION_NOTICE_TERMS)
+        FG_FUZZ_CHECK(got.terms.limits_len == n->terms.limits_len);
+    else
+        FG_FUZZ_CHECK(memcmp(again, bytes, size) == 0);
+}
+
+static void take_notice(const uint8_t *bytes, size_t size)
+{
+    uint8_t *copy = fuzz_copy(bytes, size);
+    struct fg_replication_notice n;
+
+    if (fg_replication_notice_read(&n, copy, size))
+        check_notice(&n, copy, size);
+    free(copy);
+}
+
+static void take_stream(void)
+{
+    enum fg_replication_found found;
+    const uint8_t *bytes;
+    size_t size;
+
+    while ((found = fg_replication_inbox_first(&inbox, &bytes, &size)) != FG_REPLICATION_NOTHING) {
+        if (found == FG_REPLICATION_GARBAGE) { /* the link would end */
+            inbox.from = inbox.to = 0;
+            return;
+        }
+        if (found == FG_REPLICATION_NOTICE)
+            take_notice(bytes, size);
+        else
+            raw(bytes, size);
+        fg_replication_inbox_drop(&inbox, size);
+    }
+}
+
+static void stream(const uint8_t *data, size_t size)
+{
+    while (size) {
+        size_t room, n;
+        uint8_t *to = fg_replication_inbox_room(&inbox, &room);
+
+        n = room < size ? room : size;
+        FG_FUZZ_CHECK(n);
+        memcpy(to, data, n);
+        fg_replication_inbox_came(&inbox, n);
+        data += n;
+        size -= n;
+        take_stream();
+    }
+}
+
+/* A type and words: a whole notice, in two parts. */
+static void notice(const uint8_t *data, size_t size)
+{
+    uint8_t bytes[FG_REPLICATION_NOTICE_HEADER + UINT8_MAX] = {'F', 'G', 'P', 'L', 1};
+    size_t all = FG_REPLICATION_NOTICE_HEADER + size - 1, covered = all;
+
+    if (size < 2)
+        return;
+    bytes[5] = data[0] % 6;
+    put32(bytes + 8, (uint32_t)all);
+    memcpy(bytes + FG_REPLICATION_NOTICE_HEADER, data + 1, size - 1);
+    if (bytes[5] == FG_REPLICATION_NOTICE_PIECE && all > FG_REPLICATION_PIECE_HEAD)
+        covered = FG_REPLICATION_PIECE_HEAD;
+    put32(bytes + 12, fg_crc32c(bytes, covered));
+    take_notice(bytes, all);
+    stream(bytes, data[1] % all);
+    stream(bytes + data[1] % all, all - data[1] % all);
+}
+
+/* ---- the arbiter, the disk and the operator -------------------------------------------------- */
+
 static void answer(unsigned lane, unsigned outcome, int64_t revision, const char *text)
 {
     uint64_t ticket = node.tickets[lane];
@@ -283,6 +390,12 @@ static void step(unsigned kind, const uint8_t *data, size_t size)
     case OPERATOR:
         operate(n);
         break;
+    case NOTICE:
+        notice(data, size);
+        break;
+    case STREAM:
+        stream(data, size);
+        break;
     default:
         journal(kind % KINDS, n);
     }
@@ -298,6 +411,7 @@ static void begin(unsigned n)
     else
         o.log.first = 1;
     memset(&node, 0, sizeof(node));
+    inbox.from = inbox.to = 0;
     node.p = fg_pair_create(&o, NULL);
     FG_FUZZ_CHECK(node.p);
     node.last = node.durable = o.log.last;
