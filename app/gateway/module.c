@@ -126,6 +126,9 @@ ngx_module_t ngx_http_floodgate_module = {NGX_MODULE_V1,
                                           NULL, /* master */
                                           NGX_MODULE_V1_PADDING};
 
+/* For the doctor, which compares it with that of the nginx that is installed. */
+__attribute__((used)) static const char built_for[] = NGINX_VER;
+
 /* The table of a dynamic module, which nginx's own build would write. */
 extern ngx_module_t *ngx_modules[];
 extern char *ngx_module_names[], *ngx_module_order[];

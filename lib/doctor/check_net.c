@@ -72,17 +72,29 @@ static const char *const native[] = {
     "enetc",       "fsl_enetc", "cpsw",      "netsec",        "octeontx2-nic", "rvu_nicpf",
     "thunder-nic", "tun",       "vmxnet3",   "xen_netfront",  "netdevsim",     "ionic"};
 
+/* Those of them with AF_XDP zero copy, in one of these kernels at least. */
+static const char *const zero_copy[] = {"ixgbe",     "i40e",          "ice",   "igc",
+                                        "mlx5_core", "fsl_dpaa2_eth", "tsnep", "nfp",
+                                        "stmmac",    "dpaa2-eth",     "gve"};
+
+static bool has(const char *const *drivers, size_t count, const char *driver)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(driver, drivers[i]))
+            return true;
+    return false;
+}
+#define HAS(drivers, driver) has(drivers, sizeof(drivers) / sizeof((drivers)[0]), driver)
+
 static bool is_generic_only(const struct fg_doctor *d, struct fg_doctor_finding *f,
                             const struct fg_port_options *port)
 {
     char driver[64];
 
     if (port->generic ||
-        !fg_doctor_link(d, driver, sizeof(driver), NET "/%s/device/driver", port->device))
+        !fg_doctor_link(d, driver, sizeof(driver), NET "/%s/device/driver", port->device) ||
+        HAS(native, driver))
         return false;
-    for (unsigned i = 0; i < sizeof(native) / sizeof(native[0]); i++)
-        if (!strcmp(driver, native[i]))
-            return false;
     fg_doctor_say(f, FG_DOCTOR_FAULT, "the driver of %s, %s, is not known to have native XDP",
                   port->device, driver);
     fg_doctor_mend(f, "sed -i '/^\\[port %s\\]/a generic = yes' %s", port->name, d->config->path);
@@ -92,6 +104,28 @@ static bool is_generic_only(const struct fg_doctor *d, struct fg_doctor_finding 
 FG_DOCTOR_CHECK(xdp)
 {
     each_interface(d, f, is_generic_only);
+}
+
+/* Without native XDP there is a fault already; generic = yes is copy mode by choice. */
+static bool copies(const struct fg_doctor *d, struct fg_doctor_finding *f,
+                   const struct fg_port_options *port)
+{
+    char driver[64];
+
+    if (port->generic ||
+        !fg_doctor_link(d, driver, sizeof(driver), NET "/%s/device/driver", port->device) ||
+        !HAS(native, driver) || HAS(zero_copy, driver))
+        return false;
+    fg_doctor_say(f, FG_DOCTOR_WARNING,
+                  "the driver of %s, %s, is not known to have zero copy: AF_XDP runs in copy mode, "
+                  "and a worker takes fewer packets",
+                  port->device, driver);
+    return true;
+}
+
+FG_DOCTOR_CHECK(zero_copy)
+{
+    each_interface(d, f, copies);
 }
 
 static unsigned queues_of(const struct fg_doctor *d, const struct fg_port_options *port)
@@ -378,11 +412,6 @@ FG_DOCTOR_CHECK(order_port)
 
 #define LISTENING 0x0a
 
-static bool daemon_runs(const struct fg_doctor *d)
-{
-    return fg_doctor_exists(d, "%s", d->config->api.socket);
-}
-
 FG_DOCTOR_CHECK(metrics_port)
 {
     struct fg_address address;
@@ -390,7 +419,7 @@ FG_DOCTOR_CHECK(metrics_port)
 
     if (!d->config->metrics.listen[0] || !fg_address_read(d->config->metrics.listen, &address))
         return fg_doctor_skip(f, "[metrics] listen is not given");
-    if (daemon_runs(d))
+    if (fg_doctor_daemon_runs(d))
         return fg_doctor_skip(f, "a daemon runs, which has the port");
     port = ntohs(address.as.v4.sin_port);
     if (!socket_at(d, address.as.any.sa_family == AF_INET ? "tcp" : "tcp6", port, LISTENING))

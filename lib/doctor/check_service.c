@@ -233,6 +233,18 @@ FG_DOCTOR_CHECK(postgres)
     fg_doctor_mend(f, "fgctl backend status --config %s", d->config->path);
 }
 
+#define POSTGRES_OLDEST 12
+
+FG_DOCTOR_CHECK(postgres_version)
+{
+    struct fg_sink_postgres_state state = {.version = 0};
+    struct fg_error err = {""};
+
+    if (read_postgres(d, f, &state, &err) && state.server < POSTGRES_OLDEST * 10000)
+        fg_doctor_say(f, FG_DOCTOR_FAULT, "PostgreSQL is of version %u; accepted: %u or newer",
+                      state.server / 10000, POSTGRES_OLDEST);
+}
+
 FG_DOCTOR_CHECK(postgres_tables)
 {
     struct fg_sink_postgres_state state = {.version = 0};

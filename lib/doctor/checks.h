@@ -61,6 +61,9 @@
     X(link, "link", false, "`carrier` of each interface", "`ip link set NAME up`; cable, switch")  \
     X(xdp, "xdp-native", false, "the driver of each interface against those with native XDP",      \
       "`generic = yes`, or another NIC")                                                           \
+    X(zero_copy, "zero-copy", false,                                                               \
+      "the driver of each interface against those with AF_XDP zero copy",                          \
+      "another NIC, or DPDK's own driver: `device = ADDRESS` ([ports](ports.md))")                 \
     X(queues, "queues", true, "receive queues of each interface against `queues`",                 \
       "`ethtool -L NAME combined N`")                                                              \
     X(queues_unread, "queues-unread", true, "receive queues beyond `queues`",                      \
@@ -79,6 +82,13 @@
       "`dpdk-devbind.py --bind=vfio-pci ADDRESS`")                                                 \
     X(iommu, "iommu", false, "`/sys/kernel/iommu_groups`",                                         \
       "kernel parameter `intel_iommu=on` (or the firmware's setting)")                             \
+    X(dpdk, "dpdk", false,                                                                         \
+      "rte_version() of DPDK's library against 22.11, and against the build's",                    \
+      "`apt install librte-eal23` (Debian 12), `librte-eal25` (Debian 13)")                        \
+    X(nginx, "nginx-abi", false,                                                                   \
+      "version and signature of modules in `/usr/sbin/nginx` against those in the gateway's "      \
+      "module",                                                                                    \
+      "`tools/package`, and install its `libnginx-mod-http-floodgate`")                            \
     X(order_port, "order-port", false, "UDP sockets of other programs at the order ports",         \
       "stop that program, or change `[orders] port`")                                              \
     X(metrics_port, "metrics-port", false, "TCP listeners at `[metrics] listen`",                  \
@@ -125,6 +135,8 @@
       "`redis-cli CONFIG SET appendonly yes`")                                                     \
     X(postgres, "postgres", false, "connects and reads the version of the tables",                 \
       "start it; correct `[postgres]`")                                                            \
+    X(postgres_version, "postgres-version", false, "the version that PostgreSQL says",             \
+      "12 or newer")                                                                               \
     X(postgres_tables, "postgres-tables", false, "the version of the tables",                      \
       "`fgctl backend init`")                                                                      \
     X(kafka, "kafka", false, "a TCP connection to the first broker",                               \
@@ -152,7 +164,8 @@
     X(pair_clocks, "pair-clocks", false, "the skew that a running daemon tells: 50 ms",            \
       "let one time server set both clocks")                                                       \
     X(pair_address, "pair-address", false, "each interface or port of `[pair] address` exists",    \
-      "correct `[pair] address`")
+      "correct `[pair] address`")                                                                  \
+    X(start, "start", false, "`floodgate --check`, unless a daemon runs", "correct what it names")
 
 #define X(id, name, fixable, tested, remedy) FG_DOCTOR_CHECK(id);
 FG_DOCTOR_CHECK_LIST(X)

@@ -52,6 +52,12 @@ struct fg_doctor_certificates {
     int days;     /**< until the first of them ends */
 };
 
+/** Versions of DPDK, "22.11.5". */
+struct fg_doctor_dpdk {
+    char built[32], found[32]; /**< of the build; of the library that the daemon gets here */
+    unsigned abi;              /**< the number in the name of the build's library */
+};
+
 /** Facts that no file below the root has. Each returns false with err when it could not be found
  * out. */
 struct fg_doctor_probes {
@@ -61,6 +67,10 @@ struct fg_doctor_probes {
                   struct fg_error *err);
     bool (*postgres)(const struct fg_sink_postgres_options *options,
                      struct fg_sink_postgres_state *state, struct fg_error *err);
+    /** False: there is no library with the build's ABI; built and abi are filled anyway. */
+    bool (*dpdk)(struct fg_doctor_dpdk *dpdk, struct fg_error *err);
+    /** Whether the daemon would refuse to start, and why. False: its program was not found. */
+    bool (*refuses)(const char *config, bool *refuses, struct fg_error *why);
     /** A TCP connection to "host:port" within two seconds. */
     bool (*connects)(const char *address, struct fg_error *err);
     /** Whether the NIC takes VLAN tags off frames; true also when that could not be found out. */

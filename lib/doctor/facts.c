@@ -148,6 +148,21 @@ bool fg_doctor_mounted(const struct fg_doctor *d, const char *type, struct fg_do
     return walk_mounts(d, NULL, type, mount);
 }
 
+/* "0000000000000000: 00000002 00000000 00010000 0001 01 34291 /run/floodgate/control.sock" */
+bool fg_doctor_daemon_runs(const struct fg_doctor *d)
+{
+    char path[FG_DOCTOR_PATH], line[512], name[256];
+    FILE *file = fopen(fg_doctor_path(d, path, "/proc/net/unix"), "re");
+    bool found = false;
+
+    while (file && !found && fgets(line, sizeof(line), file))
+        found = sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %255s", name) == 1 &&
+                !strcmp(name, d->config->api.socket);
+    if (file)
+        fclose(file);
+    return found;
+}
+
 bool fg_doctor_list_has(const char *list, int cpu)
 {
     int first, last, used;

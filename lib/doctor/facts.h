@@ -34,6 +34,9 @@ bool fg_doctor_mount_of(const struct fg_doctor *d, const char *path, struct fg_d
 /** Whether a file system of this type is mounted anywhere; the first place. */
 bool fg_doctor_mounted(const struct fg_doctor *d, const char *type, struct fg_doctor_mount *mount);
 
+/** Whether a daemon listens at the control socket; a socket that a dead one left does not count. */
+bool fg_doctor_daemon_runs(const struct fg_doctor *d);
+
 /** Whether a list of the kernel, "0-3,8", has this CPU. */
 bool fg_doctor_list_has(const char *list, int cpu);
 

@@ -119,7 +119,8 @@ struct fg_sink_postgres_state {
     char address[256];
     unsigned version, known; /**< of the tables (0 = there are none), of this program; the rest is
                                 read only when they are equal */
-    char appliance[24];      /**< "" = nothing applied yet */
+    unsigned server;    /**< version of the server, as PQserverVersion() has it: 150004 is 15.4 */
+    char appliance[24]; /**< "" = nothing applied yet */
     uint64_t cursor, orders, items;
     char updated[64]; /**< when the cursor last moved, as the server writes it */
 };

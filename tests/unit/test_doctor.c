@@ -26,6 +26,8 @@ static struct fg_doctor doctor;
 /* ---- probes of a healthy machine ------------------------------------------------------------- */
 
 static struct {
+    bool no_dpdk, refuses;
+    struct fg_doctor_dpdk dpdk;
     bool unsynchronised, redis_away, postgres_away, kafka_away, keeps_vlan;
     struct fg_doctor_disk disk;
     struct fg_doctor_redis redis;
@@ -60,6 +62,19 @@ static bool postgres(const struct fg_sink_postgres_options *options,
 {
     *state = said.postgres;
     return !said.postgres_away || fg_fail(err, "Connection refused");
+}
+
+static bool dpdk(struct fg_doctor_dpdk *found, struct fg_error *err)
+{
+    *found = said.dpdk;
+    return !said.no_dpdk || fg_fail(err, "librte_eal.so.23: cannot open shared object file");
+}
+
+static bool refuses(const char *path, bool *is, struct fg_error *why)
+{
+    assert_string_equal(path, config.path);
+    *is = said.refuses;
+    return !said.refuses || fg_fail(why, "%s:3: [api] group: no group shops", path) || true;
 }
 
 static bool connects(const char *address, struct fg_error *err)
@@ -99,8 +114,9 @@ static bool skew(const char *socket_path, long long *ms, struct fg_error *err)
     return true;
 }
 
-static const struct fg_doctor_probes probes = {
-    synchronised, disk, redis, postgres, connects, strips_vlan, certificates, arbiter, skew};
+static const struct fg_doctor_probes probes = {synchronised, disk,    redis,    postgres,
+                                               dpdk,         refuses, connects, strips_vlan,
+                                               certificates, arbiter, skew};
 
 /* ---- a healthy machine ----------------------------------------------------------------------- */
 
@@ -158,6 +174,8 @@ static void put(const char *path, const char *text)
     "22 20 0:6 / /dev/hugepages rw - hugetlbfs hugetlbfs rw\n"
 #define LOG_MOUNT "23 20 8:2 / /var/lib/floodgate rw,noatime - "
 
+#define NGINX_SAYS "8,4,8,0011111111010111001111111111111111 "
+
 static const struct {
     const char *path, *text;
 } healthy[] = {
@@ -208,6 +226,10 @@ static const struct {
     {NIC "/queues/rx-0", "/"},
     {NIC "/queues/rx-1", "/"},
     {NIC "/queues/tx-0", "/"},
+    {"/usr/sbin/nginx", "nginx/ and 1,2,3 " NGINX_SAYS "nginx/1.22.1 (Debian)"},
+    {"/usr/lib/nginx/modules/ngx_http_floodgate_module.so", NGINX_SAYS "nginx/1.22.1"},
+    {"/proc/net/unix", "Num RefCount Protocol Flags Type St Inode Path\n"
+                       "0: 00000002 00000000 00010000 0001 01 17 /run/other.sock\n"},
     {"/etc/floodgate/keys", "7 shop 000102030405060708090a0b0c0d0e0f\n"},
     {"/etc/floodgate/redis-password", "secret\n"},
     {"/etc/floodgate/redis.key", "key\n"},
@@ -279,6 +301,8 @@ static int set_up(void **state)
     said.disk = (struct fg_doctor_disk){0.4, 800};
     said.redis = (struct fg_doctor_redis){7, 0, "noeviction", true};
     said.postgres.version = said.postgres.known = 2;
+    said.postgres.server = 120003;
+    said.dpdk = (struct fg_doctor_dpdk){"22.11.11", "22.11.3", 23};
     doctor = (struct fg_doctor){root, &config, &probes};
     return 0;
 }
@@ -439,6 +463,18 @@ static void no_postgres(void)
 {
     said.postgres_away = true;
 }
+static void old_postgres(void)
+{
+    said.postgres.server = 110022;
+}
+static void old_dpdk(void)
+{
+    strcpy(said.dpdk.found, "21.11.9");
+}
+static void does_not_start(void)
+{
+    said.refuses = true;
+}
 static void no_tables(void)
 {
     said.postgres.version = 0;
@@ -552,6 +588,8 @@ static const struct {
     {"link", NIC "/carrier", "0\n", NULL, F, "eth0 has no link", "ip link set eth0 up"},
     {"xdp-native", NIC "/device/driver", "@../../bus/pci/drivers/8139too", NULL, F, "8139too",
      "generic = yes"},
+    {"zero-copy", NIC "/device/driver", "@../../bus/pci/drivers/virtio_net", NULL, W,
+     "the driver of eth0, virtio_net, is not known to have zero copy", ""},
     {"queues", NULL, NULL, few_queues, F, "eth0 has 1 receive queues",
      "ethtool -L eth0 combined 2"},
     {"queues-unread", NULL, NULL, unread_queues, F, "over 3 queues", "ethtool -L eth0 combined 2"},
@@ -566,6 +604,10 @@ static const struct {
     {"vfio-bound", "/sys/bus/pci/devices/" PCI "/driver", "@../../bus/pci/drivers/ixgbe", NULL, F,
      "driver ixgbe", "dpdk-devbind.py --bind=vfio-pci " PCI},
     {"iommu", "/sys/kernel/iommu_groups/0", NULL, NULL, F, "IOMMU is off", "intel_iommu=on"},
+    {"dpdk", NULL, NULL, old_dpdk, F, "DPDK is of version 21.11.9; accepted: 22.11",
+     "apt install librte-eal23"},
+    {"nginx-abi", "/usr/sbin/nginx", NGINX_SAYS "nginx/1.26.3", NULL, F,
+     "built for nginx 1.22.1, and nginx 1.26.3 does not start", "libnginx-mod-http-floodgate"},
     {"order-port", NULL, NULL, order_port_taken, W, "UDP port 4601", "ss -lunp sport = :4601"},
     {"metrics-port", "/proc/net/tcp", "  sl\n   0: 0100007F:24F4 00000000:0000 0A\n", NULL, F,
      "another program listens", "ss -ltnp sport = :9460"},
@@ -595,6 +637,7 @@ static const struct {
     {"redis-policy", NULL, NULL, evicts, F, "allkeys-lru", "maxmemory-policy noeviction"},
     {"redis-persistence", NULL, NULL, forgets, W, "keeps nothing", "appendonly yes"},
     {"postgres", NULL, NULL, no_postgres, W, "Connection refused", "fgctl backend status"},
+    {"postgres-version", NULL, NULL, old_postgres, F, "version 11; accepted: 12 or newer", ""},
     {"postgres-tables", NULL, NULL, no_tables, F, "version 0, 2 is needed", "fgctl backend init"},
     {"kafka", NULL, NULL, no_kafka, W, "broker:9092", "kcat -L -b broker:9092"},
     {"pair-certificates", NULL, NULL, wrong_host, F, "not made for the host of [pair] listen", ""},
@@ -611,6 +654,7 @@ static const struct {
     {"pair-clocks", NULL, NULL, clocks_differ, W, "51 ms behind ours", "chronyc tracking"},
     {"pair-address", NULL, NULL, no_address_interface, F, "there is no interface or port eth9",
      "ip -br link"},
+    {"start", NULL, NULL, does_not_start, F, "does not start: ", "floodgate --check "},
 };
 #define BREAKS (sizeof(breaks) / sizeof(breaks[0]))
 
@@ -708,7 +752,7 @@ static void every_check_is_broken_once(void **state)
     }
 }
 
-static void pair_says(const char *name, enum fg_doctor_verdict verdict, const char *cause)
+static void row_says(const char *name, enum fg_doctor_verdict verdict, const char *cause)
 {
     struct fg_doctor_finding found = {0};
 
@@ -719,37 +763,89 @@ static void pair_says(const char *name, enum fg_doctor_verdict verdict, const ch
         fail_msg("%s: %s, not \"%s\"", name, found.cause, cause);
 }
 
+static void what_was_built_apart_is_told_apart(void **state)
+{
+    strcpy(said.dpdk.built, "24.11.1");
+    row_says("dpdk", FG_DOCTOR_FAULT, "version 22.11.3, and the daemon was built with 24.11.1");
+    strcpy(said.dpdk.found, "25.7.0");
+    row_says("dpdk", FG_DOCTOR_GOOD, "");
+    said.no_dpdk = true;
+    row_says("dpdk", FG_DOCTOR_FAULT, "DPDK 24.11.1, which is not here: librte_eal.so.23");
+    put("/usr/sbin/nginx", "8,4,8,0011111111010111001111111111111110 nginx/1.22.1");
+    row_says("nginx-abi", FG_DOCTOR_FAULT, "1111110, does not start with it");
+    put("/usr/sbin/nginx", "no version");
+    row_says("nginx-abi", FG_DOCTOR_SKIPPED, "does not say its version");
+    put("/usr/sbin/nginx", NULL);
+    row_says("nginx-abi", FG_DOCTOR_SKIPPED, "not both installed");
+}
+
+/* The program as the machine has it: DPDK that the tests were built with, and a daemon in PATH. */
+static void real_programs_are_asked(void **state)
+{
+    struct fg_doctor_dpdk found;
+    struct fg_error err = {""};
+    char path[1024], *before = strdup(getenv("PATH"));
+    bool is = false;
+
+    assert_true(fg_doctor_probes_real.dpdk(&found, &err));
+    assert_int_equal(strncmp(found.built, found.found, 5), 0);
+    put("/bin/floodgate", "#!/bin/sh\n[ \"$1 $2\" = '--check a.conf' ] || exit 0\n"
+                          "echo 'a.conf:1: [log] archive: warning: full' >&2\n"
+                          "echo 'a.conf:2: [log] dir: none' >&2\nexit 1\n");
+    chmod(below("/bin/floodgate"), 0755);
+    assert_in_range(snprintf(path, sizeof(path), "%s:%s", below("/bin"), before), 1, 1023);
+    setenv("PATH", path, 1);
+    assert_true(fg_doctor_probes_real.refuses("a.conf", &is, &err));
+    assert_true(is);
+    assert_string_equal(err.text, "a.conf:2: [log] dir: none");
+    assert_true(fg_doctor_probes_real.refuses("b.conf", &is, &err));
+    assert_false(is);
+    setenv("PATH", before, 1);
+    free(before);
+}
+
+/* Not beside a daemon; but a socket that a dead one left is no daemon. */
+static void a_daemon_that_runs_has_started(void **state)
+{
+    said.refuses = true;
+    put("/run/floodgate/control.sock", "");
+    row_says("start", FG_DOCTOR_FAULT, "[api] group: no group shops");
+    put("/proc/net/unix", "0: 00000002 00000000 00010000 0001 01 17 /run/floodgate/control.sock\n");
+    row_says("start", FG_DOCTOR_SKIPPED, "a daemon runs");
+    row_says("metrics-port", FG_DOCTOR_SKIPPED, "a daemon runs");
+}
+
 static void the_pair_is_told_apart(void **state)
 {
     FILE *file;
 
     said.certificates.key_fits = false;
-    pair_says("pair-certificates", FG_DOCTOR_FAULT, "node.key is not the key of");
+    row_says("pair-certificates", FG_DOCTOR_FAULT, "node.key is not the key of");
     said.certificates.key_fits = true;
     said.certificates.vouched = false;
     strcpy(said.certificates.why, "self-signed");
-    pair_says("pair-certificates", FG_DOCTOR_FAULT, "is none of the authority");
+    row_says("pair-certificates", FG_DOCTOR_FAULT, "is none of the authority");
     said.certificates.days = -1;
-    pair_says("pair-expiry", FG_DOCTOR_FAULT, "ends in -1 days");
+    row_says("pair-expiry", FG_DOCTOR_FAULT, "ends in -1 days");
     said.no_register = true;
-    pair_says("pair-arbiter", FG_DOCTOR_FAULT, "no register of this pair below floodgate/pair/");
+    row_says("pair-arbiter", FG_DOCTOR_FAULT, "no register of this pair below floodgate/pair/");
     /* options go before the environment; a file is read as well */
     file = fopen(below("/proc/55/cmdline"), "w");
     fprintf(file, "etcd%c--heartbeat-interval=30%c--election-timeout%c900%c", 0, 0, 0, 0);
     assert_int_equal(fclose(file), 0);
-    pair_says("etcd-tuning", FG_DOCTOR_WARNING, "heartbeat-interval 30 and election-timeout 900");
+    row_says("etcd-tuning", FG_DOCTOR_WARNING, "heartbeat-interval 30 and election-timeout 900");
     put("/proc/55/environ", "");
     put("/etc/etcd.yml", "name: a\nauto-compaction-retention: \"2h\"\nelection-timeout: 9\n");
     file = fopen(below("/proc/55/cmdline"), "w");
     fprintf(file, "etcd%c--config-file%c/etc/etcd.yml%c", 0, 0, 0);
     assert_int_equal(fclose(file), 0);
-    pair_says("etcd-compaction", FG_DOCTOR_GOOD, "");
-    pair_says("etcd-tuning", FG_DOCTOR_WARNING, "heartbeat-interval 100 and election-timeout 9:");
-    pair_says("etcd-disk", FG_DOCTOR_SKIPPED, "data-dir is not given");
+    row_says("etcd-compaction", FG_DOCTOR_GOOD, "");
+    row_says("etcd-tuning", FG_DOCTOR_WARNING, "heartbeat-interval 100 and election-timeout 9:");
+    row_says("etcd-disk", FG_DOCTOR_SKIPPED, "data-dir is not given");
     put("/proc/55", NULL);
-    pair_says("etcd-tuning", FG_DOCTOR_SKIPPED, "no etcd runs on this machine");
+    row_says("etcd-tuning", FG_DOCTOR_SKIPPED, "no etcd runs on this machine");
     config.pair.enabled = false;
-    pair_says("pair-peer", FG_DOCTOR_SKIPPED, "[pair] enabled is no");
+    row_says("pair-peer", FG_DOCTOR_SKIPPED, "[pair] enabled is no");
 }
 
 static void pages_that_a_daemon_uses_are_not_left(void **state)
@@ -815,6 +911,9 @@ int main(int argc, char **argv)
         T(an_unknown_machine_has_no_alarm),
         T(each_check_finds_its_fault),
         T(the_pair_is_told_apart),
+        T(what_was_built_apart_is_told_apart),
+        T(a_daemon_that_runs_has_started),
+        T(real_programs_are_asked),
         T(pages_that_a_daemon_uses_are_not_left),
         T(a_nic_that_keeps_vlan_tags_has_no_alarm),
         cmocka_unit_test(every_check_is_broken_once),

@@ -385,6 +385,7 @@ bool fg_sink_postgres_read_state(const struct fg_sink_postgres_options *options,
          run(&a, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") &&
          read_version(&a, schema, &state->version);
 
+    state->server = ok ? (unsigned)PQserverVersion(a.pg) : 0;
     snprintf(state->address, sizeof(state->address), "%s", a.address);
     state->known = FG_SINK_POSTGRES_VERSION;
     if (ok && state->version == FG_SINK_POSTGRES_VERSION) {
