@@ -159,7 +159,7 @@ static bool parse_line(char *text, struct line *l, struct fg_error *err)
             "status '%.40s': accepted are NONE and an order's statuses (docs/protocol.md), each "
             "with or without '+'",
             field[4]);
-    memcpy(l->id_text, field[0], sizeof(l->id_text));
+    fg_hex(l->id_text, l->id);
     l->quantity = (unsigned)quantity;
     return true;
 }

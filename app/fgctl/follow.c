@@ -247,9 +247,7 @@ int fg_cmd_penalty_follow(struct fg_cli *cli, const struct fg_args *args)
     bool all = args->options[0] != NULL;
     int code = FG_EXIT_OK;
 
-    f.ends = all;
-    f.direct = args->options[1] != NULL;
-    f.path = args->positions[0];
+    f = (struct follow){.path = args->positions[0], .ends = all, .direct = args->options[1]};
     f.file = fopen(f.path, "r");
     if (!f.file) {
         fg_complain("%s: %s", f.path, strerror(errno));

@@ -608,6 +608,8 @@ def test_several_client_files(lab):
     dashed = [f'{uuid.UUID(line[:32])}{line[32:]}' for line in TOLD[:2]]
     files = [client_file(lab, dashed), client_file(lab, ['# a comment', *TOLD[2:]])]
     assert audit(lab, make_log(lab, STORY), client=files, client_complete=True)[1]['client']['orders'] == 6
+    dashed = f'{uuid.UUID(oid(2))} 102 1 1 SOLD'
+    fails(lab, STORY, 'client-state', f'order {oid(2)} of user 102, item 1: last told SOLD', told=[dashed])
 
 
 def test_malformed_client_files(lab):
