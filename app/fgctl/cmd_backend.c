@@ -47,7 +47,8 @@ static int read_password(struct fg_sink_postgres_options *o, const char *path)
     return FG_EXIT_OK;
 }
 
-static int from_config(struct fg_sink_postgres_options *o, const char *path)
+/* other: the connection is given by itself. */
+static int from_config(struct fg_sink_postgres_options *o, const char *path, bool other)
 {
     struct fg_config *c = calloc(1, sizeof(*c));
     struct fg_error err = {""};
@@ -57,7 +58,7 @@ static int from_config(struct fg_sink_postgres_options *o, const char *path)
         return input_error("out of memory");
     if (!fg_config_load(c, path, &err)) {
         code = input_error(err.text);
-    } else if (!c->postgres.enabled) {
+    } else if (!c->postgres.enabled && !other) {
         fg_fail(&err, "%s: [postgres] conninfo: missing; give it there, or --conninfo here", path);
         code = input_error(err.text);
     } else {
@@ -68,19 +69,27 @@ static int from_config(struct fg_sink_postgres_options *o, const char *path)
     return code;
 }
 
-/* From the daemon's configuration, or from the command line alone. */
+/* The configuration's connection is replaced as a whole: its password is of another user. */
+static int override_connection(struct fg_sink_postgres_options *o, const char *conninfo)
+{
+    explicit_bzero(o->password, sizeof(o->password));
+    o->password_file[0] = '\0';
+    return copy(o->conninfo, sizeof(o->conninfo), conninfo, "conninfo") ? FG_EXIT_OK
+                                                                        : FG_EXIT_USAGE;
+}
+
+/* From the daemon's configuration, from the command line alone, or from both. */
 static int take_options(const struct fg_args *args, struct fg_sink_postgres_options *o)
 {
     const char *conninfo = args->options[OPT_CONNINFO], *schema = args->options[OPT_SCHEMA];
+    const char *config = args->options[OPT_CONFIG];
     int code = FG_EXIT_OK;
 
     *o = (struct fg_sink_postgres_options){.schema = "floodgate"};
-    if (conninfo && args->options[OPT_CONFIG])
-        return fg_usage_error("--conninfo and --config are both given; accepted: one of them");
-    if (!conninfo)
-        code = from_config(o, args->options[OPT_CONFIG] ? args->options[OPT_CONFIG] : CONFIG_PATH);
-    else if (!copy(o->conninfo, sizeof(o->conninfo), conninfo, "conninfo"))
-        code = FG_EXIT_USAGE;
+    if (config || !conninfo)
+        code = from_config(o, config ? config : CONFIG_PATH, conninfo != NULL);
+    if (code == FG_EXIT_OK && conninfo)
+        code = override_connection(o, conninfo);
     if (code == FG_EXIT_OK && args->options[OPT_PASSWORD_FILE])
         code = read_password(o, args->options[OPT_PASSWORD_FILE]);
     if (code == FG_EXIT_OK && schema && !copy(o->schema, sizeof(o->schema), schema, "schema"))

@@ -142,7 +142,9 @@ static const char follow_help[] =
 static const struct fg_option backend_options[] = {
     {"config", "FILE",
      "the daemon's configuration (default /etc/floodgate/floodgate.conf): section [postgres]"},
-    {"conninfo", "TEXT", "connection string of libpq, instead of a configuration"},
+    {"conninfo", "TEXT",
+     "connection string of libpq, instead of a configuration, or of the connection that --config "
+     "has"},
     {"password-file", "FILE", "file whose first line is the password"},
     {"schema", "NAME",
      "schema of the tables (default: that of the configuration, else floodgate)"}};

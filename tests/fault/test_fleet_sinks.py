@@ -115,9 +115,10 @@ def test_redis_of_one(lab):
 def test_postgres(lab):
     """the views have the sums over both members and the orders of both: one is killed, and filled from a snapshot"""
     server = Postgres(lab, spaces=())
-    config = fleet_config(lab, server.pg)
-    for _ in range(2):  # again: nothing to do
-        fgtest.command(fgtest.program('fgctl'), 'backend', 'init', '--config', config)
+    config = fleet_config(lab, server.pg.conninfo)
+    fgtest.command(fgtest.program('fgctl'), 'backend', 'init', '--config', config)
+    config = fleet_config(lab, 'host=/nonexistent')  # again, by another user: nothing to do
+    fgtest.command(fgtest.program('fgctl'), 'backend', 'init', '--config', config, '--conninfo', server.pg.conninfo)
     logs = members(lab, server, batch=20)
     killed_in_mid_write(server, logs)
     resumed(server, logs)
@@ -126,10 +127,10 @@ def test_postgres(lab):
     server.check_sums([server.compare(log) for log in logs])
 
 
-def fleet_config(lab, pg):
+def fleet_config(lab, conninfo):
     """Of member 1."""
     gate = lab.daemon(device='net_null0', settings={
-        'postgres.conninfo': pg.conninfo, 'fleet.enabled': 'yes', 'fleet.member': 1, 'fleet.members': MEMBERS,
+        'postgres.conninfo': conninfo, 'fleet.enabled': 'yes', 'fleet.member': 1, 'fleet.members': MEMBERS,
         'fleet.etcd': '127.0.0.1:1'})
     return gate.config
 

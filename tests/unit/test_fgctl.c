@@ -656,6 +656,34 @@ static void shows_the_audit_trail(void **state)
     run(2, "audit --limit 0");
 }
 
+/* --conninfo replaces the connection of --config, and leaves its schema and its fleet. */
+static void makes_tables_for_another_user(void **state)
+{
+    char words[512], text[512], keys[128], secret[128], config[128];
+
+    write_file("keys", "1 shop 00\n");
+    write_file("secret", "of the daemon\n");
+    file_path(keys, "keys");
+    file_path(secret, "secret");
+    file_path(config, "conf");
+    snprintf(text, sizeof(text),
+             "[port a]\ninterface = eth0\n[orders]\nkeys = %s\n[postgres]\nconninfo = "
+             "host=/nonexistent/daemon\npassword_file = %s\n[fleet]\nenabled = yes\nmember = 1\n"
+             "members = 2\netcd = 127.0.0.1:1\n",
+             keys, secret);
+    write_file("conf", text);
+    words_with_file(words, "backend init --config %s", "conf");
+    fails(1, words, "/nonexistent/daemon");
+    words_with_file(words, "backend init --config %s --conninfo host=/nonexistent/owner", "conf");
+    fails(1, words, "/nonexistent/owner");
+    snprintf(words, sizeof(words),
+             "backend init --config %s --conninfo host=/nonexistent/owner --schema %s", config,
+             "a_name_that_leaves_no_room_for_the_number_of_a_member");
+    fails(1, words, "of a fleet, accepted are at most 50 characters");
+    words_with_file(words, "backend init --config %s.not --conninfo host=/nonexistent", "conf");
+    fails(6, words, "conf.not");
+}
+
 static void completes(void **state)
 {
     static const struct {
@@ -848,6 +876,7 @@ int main(void)
         T(shows_top),
         T(top_ends_by_signal),
         T(shows_the_audit_trail),
+        T(makes_tables_for_another_user),
         T(completes),
         T(is_documented),
     };
