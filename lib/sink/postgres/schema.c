@@ -257,6 +257,9 @@ static bool migrate(struct admin *a, const char *schema, struct fg_sink_postgres
 }
 
 /* ---- of a fleet: views over the tables of all members --------------------------------------- */
+
+/* Append only: CREATE OR REPLACE VIEW adds columns at the end of a view, and moves or renames none.
+ * At the end stand the settings, so new units need a list of their own behind them. */
 static const char *const units[] = {
     "total",       "available",   "reserved",         "sold",           "refunded",
     "orders",      "orders_sold", "orders_cancelled", "orders_expired", "orders_refunded",
