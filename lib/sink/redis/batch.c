@@ -469,6 +469,8 @@ static void add_counters(struct fg_sink_redis_batch *b)
         counter(b, item, #name, item->name);
         FG_REDIS_FLEET_LIST(X)
 #undef X
+        if (item->defined && b->members) /* something may have been left there */
+            fg_sink_redis_batch_sum(b, item->item);
         item->taken = false;
     }
     b->used_count = 0;
