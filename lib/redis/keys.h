@@ -21,6 +21,8 @@
 #define FG_REDIS_KEY_ITEM   "item:"  /**< + item: hash */
 #define FG_REDIS_KEY_ORDER  "order:" /**< + user ":" order id in hex: hash */
 
+#define FG_REDIS_KEY_MEMBER "member:" /**< + member ":": begins the keys of a member of a fleet */
+
 #define FG_REDIS_KEY_FILL "fill" /**< hash: while the keys are filled from a snapshot */
 
 /* of inbound commands: written by others, or by lib/inbound; they stay when the keys above are

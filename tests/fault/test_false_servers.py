@@ -35,6 +35,7 @@ SINK = {
     'keys are no array': ('SCAN', array(bulk(0), bulk('x')), 'an array expected'),
     'SCAN is empty': ('SCAN', array(), 'an array of 2 expected'),
     'SCAN has no end': ('SCAN', array(bulk(7), array()), 'another cursor'),
+    'the items of members are a number': ('SUNION', number(0), 'an array expected'),
     'EXEC is empty': ('EXEC', array(), 'EXEC: an array of'),
     'EXEC is an integer': ('EXEC', number(1), 'EXEC: an array of'),
 }

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
-from fgsink import Log  # noqa: E402
+from fgsink import Log, sums  # noqa: E402
 from fgsinkkafka import Committed, Kafka, check_records  # noqa: E402
 from fgsinkpostgres import Postgres  # noqa: E402
 from fgsinkredis import Redis, SumsReader  # noqa: E402
@@ -93,8 +93,20 @@ def test_redis(lab):
     server.check_sums([server.compare(log) for log in (logs[0], other)])
 
 
+OF_FLEET = 'the keys {t}:* are of a fleet: use another prefix'
+
+
+def adopt(server, single):
+    """From the cursor of another appliance; it looks first for the items of a fleet."""
+    server.redis.command('HSET', '{t}:cursor', 'seq', 9, 'appliance', 'f', 'crc', 0, 'format', 1)
+    single.in_state('refused', text='the cursor is of log')
+    server.redis.command('CONFIG', 'RESETSTAT')
+    single.do('adopt 0')
+    wait_until(lambda: 'cmdstat_sunion:' in server.redis.command('INFO', 'commandstats'), 20, 'it adopts')
+
+
 def test_redis_of_one(lab):
-    """a member does not add to the items of an appliance that is of no fleet, nor such a one to the sums"""
+    """a member does not add to the items of an appliance that is of no fleet, nor such a one to the sums, also when it adopts"""
     server, single, member = Redis(lab), Log(lab), Log(lab, member=(0, 1))
     server.follow(single)
     single.caught_up()
@@ -106,9 +118,33 @@ def test_redis_of_one(lab):
     member.load()
     member.caught_up()
     server.check_sums([server.compare(member)])
+    commands = '{t}:member:1:commands'  # of another member; they wait for it
+    server.redis.command('XADD', commands, '*', 'op', 'confirm')
     server.follow(single)
-    single.in_state('refused', text='there is no cursor, but there is {t}:')
+    single.in_state('refused', text=OF_FLEET)
+    adopt(server, single)
     server.check_sums([server.compare(member)])
+    server.redis.command('DEL', '{t}:cursor')
+    single.in_state('refused', text=OF_FLEET)
+    member.stop()
+    server.redis.command('DEL', *(server.scan('{t}:*') - {commands}))
+    adopt(server, single)
+    single.in_state('refused', text=OF_FLEET)
+    assert server.scan('{t}:*') == {commands}
+
+
+def test_redis_sums(lab):
+    """the sums of very many items are computed in pieces; and those of an item that is defined, of whatever was left there"""
+    server, member = Redis(lab), Log(lab, member=(1, 16))
+    server.redis.command('EVAL', "for i = 1, 20000 do redis.call('SADD', '{t}:items', 100 + i) "
+                         "redis.call('HSET', '{t}:member:0:item:' .. 100 + i, 'sold', i, 'total', i) end", 0)
+    server.redis.command('HSET', '{t}:item:3', 'sold', 7, 'total', 7)  # and not in the set
+    server.follow(member, timeout=500)
+    member.caught_up(seconds=40)
+    for item in (101, 20100):
+        assert server.redis.command('HMGET', f'{{t}}:item:{item}', 'sold', 'total') == [str(item - 100)] * 2
+    wanted = sums([server.compare(member)], 3, ('sold', 'total'))
+    assert server.redis.command('HMGET', '{t}:item:3', 'sold', 'total') == [str(wanted['sold']), str(wanted['total'])], wanted
 
 
 @fgtest.timeout(90)

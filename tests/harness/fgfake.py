@@ -116,7 +116,7 @@ class FakeRedis(_Fake):
                 if words[1:2] == [b'STREAM'] else array(array(bulk('name'), bulk('floodgate'), bulk('last-delivered-id'),
                                                                   bulk('0-0'), bulk('entries-read'), number(0))),
                 'XLEN': number(0), 'XAUTOCLAIM': array(bulk('0-0'), array()), 'XREADGROUP': NIL_ARRAY,
-                'XREAD': NIL_ARRAY, 'SMEMBERS': array(), 'XRANGE': array(), 'XREVRANGE': array(),
+                'XREAD': NIL_ARRAY, 'SMEMBERS': array(), 'SUNION': array(), 'XRANGE': array(), 'XREVRANGE': array(),
                 'HGETALL': array()}.get(name, OK)
 
 

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fleet/map.h"
 #include "redis/keys.h"
 
 #define EMPTY_PAGES 1000 /* of SCAN in a row, before each further one is waited for */
+#define SUMS_PIECE  100  /* items whose sums are computed in one exchange, and so by one timeout */
 
 enum { AT_SEQ, AT_APPLIANCE, AT_CRC, AT_FORMAT, AT_BROKEN, AT_COUNT };
 
@@ -145,6 +147,41 @@ static bool ask(struct fg_redis_conn *conn, size_t n, const char *const *words,
     return false;
 }
 
+static void refuse_fleet(struct fg_error *err, const char *base)
+{
+    fg_fail(err, "the keys %s* are of a fleet: use another prefix (docs/redis.md)", base);
+}
+
+/* Has a member of a fleet items there? Then those without a member are sums. False: err. */
+static bool no_fleet(struct fg_redis_conn *conn, const char *base, struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    char keys[FG_FLEET_MEMBERS_MAX][128];
+    const char *words[1 + FG_FLEET_MEMBERS_MAX] = {"SUNION"};
+    bool none = false;
+
+    for (unsigned m = 0; m < FG_FLEET_MEMBERS_MAX; m++) {
+        snprintf(keys[m], sizeof(keys[m]), "%s" FG_REDIS_KEY_MEMBER "%u:" FG_REDIS_KEY_ITEMS, base,
+                 m);
+        words[1 + m] = keys[m];
+    }
+    if (!ask(conn, 1 + FG_FLEET_MEMBERS_MAX, words, &answer, err))
+        return false;
+    if (!fg_redis_reply_texts(answer.last[0], "items of members", SIZE_MAX, err))
+        fg_redis_conn_close(conn);
+    else if (fg_redis_reply_size(answer.last[0]))
+        refuse_fleet(err, base);
+    else
+        none = true;
+    fg_redis_answer_free(&answer);
+    return none;
+}
+
+static bool is_of_member(const char *suffix)
+{
+    return !strncmp(suffix, FG_REDIS_KEY_MEMBER, strlen(FG_REDIS_KEY_MEMBER));
+}
+
 /* True when the stream never held an entry. False with a connection: it did. */
 static bool stream_unused(struct fg_redis_conn *conn, const char *key, struct fg_error *err)
 {
@@ -172,6 +209,10 @@ static bool leftover(struct fg_redis_conn *conn, const char *base, const char *k
         return false;
     if (!conn->redis)
         return true;
+    if (is_of_member(suffix)) {
+        refuse_fleet(err, base);
+        return true;
+    }
     snprintf(why, sizeof(why), "there is no cursor, but there is %.110s", key);
     refuse(err, base, why);
     return true;
@@ -211,6 +252,8 @@ bool fg_sink_redis_cursor_clean(struct fg_redis_conn *conn, const char *base, st
     unsigned empty = 0;
     bool found;
 
+    if (!no_fleet(conn, base, err))
+        return false;
     do {
         if (!scan_page(conn, base, cursor, &found, err))
             return false;
@@ -247,35 +290,50 @@ static bool read_sums(struct fg_redis_conn *conn, const struct fg_sink_redis_bat
                          base);
 }
 
+/* The sums of the next items. */
+static bool sum_piece(struct fg_redis_conn *conn, struct fg_sink_redis_batch *b,
+                      const redisReply *items, size_t *next, struct fg_error *err)
+{
+    struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
+    uint64_t item;
+    bool ok;
+
+    fg_redis_resp_clear(&b->out);
+    for (; *next < fg_redis_reply_size(items) && b->out.commands < SUMS_PIECE; (*next)++)
+        if (fg_redis_reply_number(items, *next, 10, &item))
+            fg_sink_redis_batch_sum(b, item);
+    if (!b->out.commands)
+        return true;
+    ok = fg_redis_conn_exchange(conn, &b->out, &answer, err);
+    if (ok && answer.error[0])
+        ok = fg_fail(err, "%s: %s", conn->options->address, answer.error);
+    fg_redis_answer_free(&answer);
+    return ok;
+}
+
 bool fg_sink_redis_sums_begin(struct fg_redis_conn *conn, struct fg_sink_redis_batch *b,
                               struct fg_error *err)
 {
-    struct fg_redis_answer items = {.exec_at = SIZE_MAX}, answer = {.exec_at = SIZE_MAX};
-    uint64_t item;
+    struct fg_redis_answer items = {.exec_at = SIZE_MAX};
     bool ok = !b->members || read_sums(conn, b, &items, err);
+    size_t next = 0;
 
-    fg_redis_resp_clear(&b->out);
-    for (size_t i = 0; ok && i < fg_redis_reply_size(items.last[0]); i++)
-        if (fg_redis_reply_number(items.last[0], i, 10, &item))
-            fg_sink_redis_batch_sum(b, item);
-    if (ok && b->out.commands) {
-        ok = fg_redis_conn_exchange(conn, &b->out, &answer, err);
-        if (ok && answer.error[0])
-            ok = fg_fail(err, "%s: %s", conn->options->address, answer.error);
-    }
+    while (ok && next < fg_redis_reply_size(items.last[0]))
+        ok = sum_piece(conn, b, items.last[0], &next, err);
     fg_redis_answer_free(&items);
-    fg_redis_answer_free(&answer);
     return ok;
 }
 
 /* ---- an operator's decision ------------------------------------------------------------------ */
 
-/* Whether a key may go in the first round: all but the cursor and those of inbound commands. */
+/* Whether a key may go in the first round: all but the cursor, those of inbound commands, and what
+ * a fleet has left (its own commands, say). */
 static bool deletable(const char *base, const char *key)
 {
     const char *suffix = strlen(key) >= strlen(base) ? key + strlen(base) : key;
 
-    return !fg_redis_key_of_inbound(suffix) && strcmp(suffix, FG_REDIS_KEY_CURSOR) != 0;
+    return !fg_redis_key_of_inbound(suffix) && strcmp(suffix, FG_REDIS_KEY_CURSOR) != 0 &&
+           !is_of_member(suffix);
 }
 
 /* Deletes what one page of SCAN named. */
@@ -330,6 +388,8 @@ bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *base, stru
     char cursor[24] = "0", key[96];
     bool ok;
 
+    if (!no_fleet(conn, base, err))
+        return false;
     do {
         if (!delete_page(conn, base, cursor, err))
             return false;

@@ -36,7 +36,8 @@ enum fg_sink_result fg_sink_redis_cursor_result(enum fg_sink_redis_cursor_state 
 
 /**
  * Searches for keys with that base which stand there without a cursor: counters would be added to
- * them. An event stream that holds nothing and never did is allowed: consumers make it together
+ * them. Of a fleet's keys the err says so: adopting is no remedy.
+ * An event stream that holds nothing and never did is allowed: consumers make it together
  * with their groups. True: a start from the beginning is safe. False: err; conn->redis is NULL when
  * the connection failed, otherwise refused.
  */
@@ -53,7 +54,9 @@ bool fg_sink_redis_sums_begin(struct fg_redis_conn *conn, struct fg_sink_redis_b
 
 /**
  * Deletes all keys with that base but those of inbound commands; the cursor last, so that an
- * interrupted deletion is still refused. False and err: the connection failed.
+ * interrupted deletion is still refused. Never those of a fleet whose members use the prefix, when
+ * this appliance is none of them. False: err; conn->redis is NULL when the connection failed,
+ * otherwise refused: they are of a fleet.
  */
 bool fg_sink_redis_delete_all(struct fg_redis_conn *conn, const char *base, struct fg_error *err);
 
