@@ -146,10 +146,17 @@ static int anything(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_s
 int fg_sink_kafka_events_exist(struct fg_sink_kafka_client *c, const struct fg_sink_kafka_setup *s,
                                const struct fg_wait *wait, struct fg_error *err)
 {
-    int events = anything(c, s, c->events, wait, err);
-    int cursors = events == 1 && s->options.members ? anything(c, s, c->cursor, wait, err) : 0;
+    int events = anything(c, s, c->events, wait, err), cursors;
+    int64_t first;
 
-    return events < 0 || cursors < 0 ? -1 : events && !cursors;
+    if (events != 1 || !s->options.members)
+        return events;
+    cursors = anything(c, s, c->cursor, wait, err);
+    if (cursors != 1)
+        return cursors < 0 ? -1 : 1;
+    /* other members have written: records of this one were there, if the first one is not */
+    first = ask_offset(c, s, s->cursor_topic, s->partition, RD_KAFKA_OFFSET_BEGINNING, wait, err);
+    return first < 0 ? -1 : first > 0;
 }
 
 /* ---- the cursor ------------------------------------------------------------------------------ */

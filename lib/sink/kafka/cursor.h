@@ -30,7 +30,8 @@ bool fg_sink_kafka_cursor_read(struct fg_sink_kafka_client *consumer,
                                struct fg_sink_kafka_cursor *cursor, struct fg_error *err);
 
 /** 1: the topic of the events holds something that no cursor tells of, 0: it does not, -1 and err:
- * no broker tells. The other members of a fleet write their cursors before their events. */
+ * no broker tells. The other members of a fleet write their cursors before their events: then what
+ * tells is that the beginning of this member's partition of cursors is gone. */
 int fg_sink_kafka_events_exist(struct fg_sink_kafka_client *consumer,
                                const struct fg_sink_kafka_setup *setup, const struct fg_wait *wait,
                                struct fg_error *err);
