@@ -45,7 +45,7 @@ class Committed:
     def dead(self):
         """The writer is dead: the last cursor, after the records behind it have been hidden."""
         seen = None
-        while seen != (now := (self.cursor(), len(self.cluster.read(self.topic)))):
+        while seen != (now := (self.cursor(), len(self.read()))):
             seen = now
             fgtest.pause(0.03, 'two readings must agree')
         behind = [r for r in self.read() if r['value']['seq'] > seen[0]]
