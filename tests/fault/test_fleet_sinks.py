@@ -197,5 +197,21 @@ def test_kafka(lab):
     lone.in_state('away', text='topic t.cursor has 2 partitions; a fleet needs one for each member: 3')
 
 
+def test_kafka_lost_cursor(lab):
+    """the cursor of one member expires: it is not taken for a new one; an operator's decision writes its events again"""
+    server = Kafka(lab, cursors={'t.cursor': MEMBERS})
+    logs = members(lab, server)
+    for log in logs:
+        log.caught_up()
+    logs[1].stop()
+    server.cluster.expire('t.cursor', 1)
+    server.follow(logs[1])
+    logs[1].in_state('refused', text='topic t holds events, but t.cursor no cursor')
+    logs[0].load()
+    logs[0].caught_up()
+    logs[1].do('adopt 0')
+    logs[1].caught_up()
+
+
 if __name__ == '__main__':
     fgtest.main()

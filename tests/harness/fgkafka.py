@@ -11,6 +11,8 @@ the tests say how they make up for it.
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 
 from fgprocess import BUILD, Process, Skip, wait_until
@@ -18,6 +20,14 @@ from fgprocess import BUILD, Process, Skip, wait_until
 # numbers of the protocol
 PRODUCE, FETCH, METADATA, INIT_PRODUCER_ID, ADD_PARTITIONS, END_TXN = 0, 1, 3, 22, 24, 26
 UNKNOWN_TOPIC, MESSAGE_TOO_LARGE, TOPIC_DENIED, INVALID_EPOCH, TXN_ID_DENIED, NOT_LEADER = 3, 10, 29, 47, 53, 6
+
+
+def varint(n):
+    """Of a number that is not negative, as in a record."""
+    n, out = n << 1, b''
+    while n > 127:
+        out, n = out + bytes((n & 127 | 128,)), n >> 7
+    return out + bytes((n,))
 
 
 class Kafka:
@@ -64,6 +74,22 @@ class Kafka:
         for r in records:
             r['value'] = json.loads(r['payload'])
         return sorted(records, key=lambda r: (r['partition'], r['offset']))
+
+    def expire(self, topic, partition):
+        """All records of the partition go, as by retention: the mock keeps 5 MB, and this is one marker of that size, which
+        no reader is shown."""
+        record = b'\0\0\0' + varint(4) + struct.pack('>hh', 0, 1) + varint(5 << 20) + bytes(5 << 20) + varint(0)
+        batch = struct.pack('>ibIhiqqqhii', -1, 2, 0, 0x20, 0, 0, 0, -1, -1, -1, 1) + varint(len(record)) + record
+        batch = struct.pack('>qi', 0, len(batch)) + batch
+        name = topic.encode()
+        request = struct.pack('>hhih', PRODUCE, 7, 1, -1) + struct.pack('>hhii', -1, 1, 5000, 1) + struct.pack('>h', len(name)) + name
+        request += struct.pack('>iii', 1, partition, len(batch)) + batch
+        host, port = self.brokers.split(',')[0].rsplit(':', 1)
+        with socket.create_connection((host, int(port)), 10) as s:
+            s.sendall(struct.pack('>i', len(request)) + request)
+            answer = s.recv(1 << 16)
+        code = struct.unpack_from('>h', answer, 4 + 4 + 4 + 2 + len(name) + 4 + 4)[0]
+        assert code == 0, (code, answer)
 
     def cursor(self, topic, partition=0):
         """The last cursor, 0 when there is none. In a fleet each member has a partition."""
