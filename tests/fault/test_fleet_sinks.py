@@ -55,7 +55,9 @@ def retired(server, logs):
     """The log of the last member begins behind its cursor: it is written anew from a snapshot, while another one writes."""
     last = logs[-1]
     last.stop()
-    last.retire(server.FILL_RECORDS)
+    cursor = last.load(1)
+    while last.retire(server.FILL_RECORDS) <= cursor:
+        pass
     server.follow(last, batch=2000)
     for _ in range(20):
         logs[0].load(2)
