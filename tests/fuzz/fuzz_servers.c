@@ -656,7 +656,17 @@ static void run_audit(void)
     fg_story_free(&story);
 }
 
-/* Its other probes ask other servers. */
+/* Its other probes ask other servers and programs. */
+bool fg_doctor_probe_dpdk(struct fg_doctor_dpdk *dpdk, struct fg_error *err)
+{
+    return false;
+}
+
+bool fg_doctor_probe_refuses(const char *config, bool *refuses, struct fg_error *why)
+{
+    return false;
+}
+
 bool fg_doctor_probe_certificates(const char *ca, const char *cert, const char *key,
                                   const char *host, struct fg_doctor_certificates *found,
                                   struct fg_error *err)
