@@ -223,6 +223,7 @@ bool fg_screen_wait(uint64_t ms);
  * which fetches and prints one. */
 int fg_live(const struct fg_cli *cli, const struct fg_args *args,
             int (*view)(void *ctx, bool terminal), void *ctx);
+void fg_live_print_json(json_t *view); /**< on one line; releases it */
 /** head and body as fg_screen_show takes them. */
 void fg_live_print(bool terminal, void (*head)(FILE *out, const void *ctx),
                    void (*body)(FILE *out, const void *ctx), const void *ctx);

@@ -332,10 +332,7 @@ static void print_json_view(const struct fleet_top *top)
                     (json_int_t)top->now.free, "own", "reserved", (json_int_t)top->reserved, "sold",
                     (json_int_t)top->sold, "orders_rate", top->requests_rate, "members", members,
                     "items", items);
-    json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    printf("\n");
-    fflush(stdout);
-    json_decref(all);
+    fg_live_print_json(all);
 }
 
 static int view(void *ctx, bool terminal)

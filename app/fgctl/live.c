@@ -58,6 +58,14 @@ int fg_live(const struct fg_cli *cli, const struct fg_args *args,
     return code;
 }
 
+void fg_live_print_json(json_t *view)
+{
+    json_dumpf(view, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    printf("\n");
+    fflush(stdout);
+    json_decref(view);
+}
+
 static char *text_of(void (*print)(FILE *out, const void *ctx), const void *ctx)
 {
     char *text = NULL;

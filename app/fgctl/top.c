@@ -259,10 +259,7 @@ static void print_json_view(const struct top *top)
     all = json_pack("{s:I, s:f, s:O, s:o, s:o, s:o}", "time_ms", (json_int_t)fg_now_ms(), "seconds",
                     seconds(top), "status", top->status, "counters", values, "rates", rates,
                     "items", items);
-    json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    printf("\n");
-    fflush(stdout);
-    json_decref(all);
+    fg_live_print_json(all);
 }
 
 static int view(void *ctx, bool terminal)
