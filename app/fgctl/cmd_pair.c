@@ -227,20 +227,6 @@ static void warn(const json_t *pair)
                 number_of(fill, "seq"));
 }
 
-/* By the option, or typed. */
-static bool confirmed(const char *option)
-{
-    char line[128] = "";
-
-    if (option)
-        return strcmp(option, POWERED) == 0;
-    fprintf(stderr, "To continue, type: %s\n", POWERED);
-    if (!fgets(line, sizeof(line), stdin))
-        return false;
-    line[strcspn(line, "\r\n")] = '\0';
-    return strcmp(line, POWERED) == 0;
-}
-
 int fg_cmd_pair_force(struct fg_cli *cli, const struct fg_args *args)
 {
     json_t *pair;
@@ -252,7 +238,7 @@ int fg_cmd_pair_force(struct fg_cli *cli, const struct fg_args *args)
         code = FG_EXIT_REFUSED;
     } else {
         warn(pair);
-        if (!confirmed(args->options[OPT_CONFIRM])) {
+        if (!fg_confirmed(args->options[OPT_CONFIRM], POWERED)) {
             fg_complain("not confirmed; nothing was changed");
             code = FG_EXIT_USAGE;
         }

@@ -52,3 +52,16 @@ void fg_tell_error(enum fg_exit code)
     fg_print_json(json);
     json_decref(json);
 }
+
+bool fg_confirmed(const char *option, const char *sentence)
+{
+    char line[128] = "";
+
+    if (option)
+        return strcmp(option, sentence) == 0;
+    fprintf(stderr, "To continue, type: %s\n", sentence);
+    if (!fgets(line, sizeof(line), stdin))
+        return false;
+    line[strcspn(line, "\r\n")] = '\0';
+    return strcmp(line, sentence) == 0;
+}

@@ -82,6 +82,8 @@ __attribute__((format(printf, 1, 2))) int fg_usage_error(const char *fmt, ...);
 __attribute__((format(printf, 1, 2))) void fg_complain(const char *fmt, ...);
 /** Remembers a line that the caller has printed. */
 void fg_complained(const char *text);
+/** The sentence was given by an option (NULL: none), or is typed now. */
+bool fg_confirmed(const char *option, const char *sentence);
 void fg_print_json_error(const json_t *json); /**< of the daemon: it is the error in JSON */
 /** With --json, at the end: the error, unless it is told. */
 void fg_tell_error(enum fg_exit code);

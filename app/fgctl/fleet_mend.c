@@ -36,20 +36,6 @@ struct work {
     struct fg_error err;
 };
 
-/* By the option, or typed. */
-static bool confirmed(const char *option, const char *sentence)
-{
-    char line[128] = "";
-
-    if (option)
-        return strcmp(option, sentence) == 0;
-    fprintf(stderr, "To continue, type: %s\n", sentence);
-    if (!fgets(line, sizeof(line), stdin))
-        return false;
-    line[strcspn(line, "\r\n")] = '\0';
-    return strcmp(line, sentence) == 0;
-}
-
 static int exit_of(struct work *w, enum fg_arbiter_result result)
 {
     if (result == FG_ARBITER_LOST)
@@ -312,7 +298,7 @@ static int retire(struct work *w)
         return code;
     warn_of_retiring(w);
     snprintf(sentence, sizeof(sentence), "member %u is powered off", w->member);
-    if (!confirmed(w->args->options[OPT_CONFIRM], sentence)) {
+    if (!fg_confirmed(w->args->options[OPT_CONFIRM], sentence)) {
         fg_fail(&w->err, "not confirmed; nothing was changed");
         return FG_EXIT_USAGE;
     }
@@ -492,7 +478,7 @@ static int rebuild(struct work *w)
         "The pools of %zu items are written anew from the logs of %u members. A member that\n"
         "runs, or a log that is not the newest, would sell units twice. The fleet stays frozen.\n",
         w->store.count, w->args->count);
-    if (!confirmed(w->args->options[OPT_CONFIRM], STOPPED)) {
+    if (!fg_confirmed(w->args->options[OPT_CONFIRM], STOPPED)) {
         fg_fail(&w->err, "not confirmed; nothing was changed");
         return FG_EXIT_USAGE;
     }
