@@ -545,10 +545,12 @@ static void end_server(struct program *p, pthread_t thread)
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
+static unsigned members; /* of a fleet; 0: of none */
+
 static struct fg_redis_options redis_options(void)
 {
     struct fg_redis_options o = {
-        .enabled = true, .batch_max = 4, .timeout_ms = 2000, .retry_ms_max = 1};
+        .enabled = true, .batch_max = 4, .timeout_ms = 2000, .retry_ms_max = 1, .members = members};
 
     snprintf(o.address, sizeof(o.address), "%s", redis_address);
     snprintf(o.prefix, sizeof(o.prefix), "p");
@@ -558,7 +560,7 @@ static struct fg_redis_options redis_options(void)
 static void run_sink(struct program *p, pthread_t thread)
 {
     struct fg_sink_postgres_options postgres = {
-        .enabled = true, .batch_max = 4, .timeout_ms = 2000, .retry_ms_max = 1};
+        .enabled = true, .batch_max = 4, .timeout_ms = 2000, .retry_ms_max = 1, .members = members};
     struct fg_redis_options redis = redis_options();
     struct fg_error err = {""};
     struct fg_sink *sink;
@@ -754,7 +756,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     p = (struct program){.data = data, .size = size};
-    client = next(&p) % 8;
+    client = next(&p);
+    members = client & 8 ? 2 : 0;
+    client %= 8;
     is_postgres = client >= 4 && client < 7;
     p.listener = listen_at(is_postgres ? postgres_path : redis_path);
     FG_FUZZ_CHECK(!pthread_create(&thread, NULL, serve, &p));

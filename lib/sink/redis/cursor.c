@@ -158,21 +158,21 @@ static bool no_fleet(struct fg_redis_conn *conn, const char *base, struct fg_err
     struct fg_redis_answer answer = {.exec_at = SIZE_MAX};
     char keys[FG_FLEET_MEMBERS_MAX][128];
     const char *words[1 + FG_FLEET_MEMBERS_MAX] = {"SUNION"};
-    bool none = false;
+    bool none;
 
     for (unsigned m = 0; m < FG_FLEET_MEMBERS_MAX; m++) {
         snprintf(keys[m], sizeof(keys[m]), "%s" FG_REDIS_KEY_MEMBER "%u:" FG_REDIS_KEY_ITEMS, base,
                  m);
         words[1 + m] = keys[m];
     }
-    if (!ask(conn, 1 + FG_FLEET_MEMBERS_MAX, words, &answer, err))
-        return false;
-    if (!fg_redis_reply_texts(answer.last[0], "items of members", SIZE_MAX, err))
+    none = ask(conn, 1 + FG_FLEET_MEMBERS_MAX, words, &answer, err);
+    if (none && !fg_redis_reply_texts(answer.last[0], "items of members", SIZE_MAX, err)) {
         fg_redis_conn_close(conn);
-    else if (fg_redis_reply_size(answer.last[0]))
+        none = false;
+    } else if (none && fg_redis_reply_size(answer.last[0])) {
         refuse_fleet(err, base);
-    else
-        none = true;
+        none = false;
+    }
     fg_redis_answer_free(&answer);
     return none;
 }
