@@ -199,7 +199,7 @@ def test_operator(lab):
     member.gate.start(ready=False)
     member.raises('alarm')
     fgtest.wait_until(lambda: member.view()['reason'] == 'etcd has no map of the fleet', 10, 'it has read etcd')
-    assert 'there is no' not in fleet.fgctl('fleet', 'init')
+    assert 'there is no' not in fleet.init()
     fgtest.wait_until(member.gate.healthy, 10, 'it sells')
     assert member.view()['reason'] == '' and member.view()['may_sell']
     again = subprocess.run([*fleet.net.enter(), fgtest.program('fgctl'), 'fleet', 'init', '--config', member.gate.config],

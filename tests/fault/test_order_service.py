@@ -117,7 +117,7 @@ def killed_again_and_again(lab, via):
         service.start()
     summary, _ = close(sale, service)
     print(f'# killed {kills} times, {summary["payments"]["confirmed"]} sold')
-    assert kills >= 10 and summary['payments']['confirmed'] > 500 and summary['payments']['lapsed'] > 50, summary
+    assert kills >= 5 and summary['payments']['confirmed'] > 100 and summary['payments']['lapsed'] > 5, summary
 
 
 @fgtest.timeout(150)
@@ -146,7 +146,7 @@ def test_servers_fail(lab):
         start()
     assert service.process.running(), service.process.output()
     summary, _ = close(sale, service)
-    assert summary['payments']['confirmed'] > 300, summary
+    assert summary['payments']['confirmed'] > 100, summary
 
 
 @fgtest.timeout(90)

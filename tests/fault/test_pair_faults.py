@@ -176,7 +176,7 @@ def test_out_and_in_again(lab):
     shutil.rmtree(second.gate.log_dir)
     first.gate.settings['pair.enabled'] = 'yes'
     first.gate.write_config()
-    first.ns.run(fgtest.program('fgctl'), 'pair', 'init', '--config', first.gate.config)
+    sale.pair.etcd.begin('pair', first.gate.config)
     first.gate.stop()
     del first.leads
     first.start()

@@ -85,6 +85,22 @@ class Etcd:
             raise fgtest.Timeout(f'{error}: {tried[-1].stderr}') from error
         return tried[-1].stdout
 
+    def begin(self, what, config):
+        """`fgctl pair init` or `fgctl fleet init`, which a person would call again while the members choose a leader; what it
+        said the last time."""
+        argv = [*self.ns.enter(), fgtest.program('fgctl'), what, 'init', '--config', config]
+        tried = []
+
+        def done():
+            tried.append(subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30))
+            again = len(tried) > 1 and ' already' in tried[-1].stderr  # the answer of the one before was lost
+            return tried[-1].returncode == 0 or again
+        try:
+            fgtest.wait_until(done, 20, f'fgctl {what} init', 0.2)
+        except fgtest.Timeout as error:
+            raise fgtest.Timeout(f'{error}: {tried[-1].stderr}') from error
+        return tried[-1].stdout
+
     def leader(self):
         """The member that leads."""
         for line in self.ctl('endpoint', 'status', '-w', 'fields').split('\n\n'):

@@ -88,7 +88,7 @@ class Fleet:
         return self.net.run(fgtest.program('fgctl'), *words, '--config', self.members[0].gate.config, check=check)
 
     def init(self):
-        return self.fgctl('fleet', 'init')
+        return self.etcd.begin('fleet', self.members[0].gate.config)
 
     def pool(self, item=ITEM, at=0):
         """As this member knows it: a new item is there a moment later."""

@@ -117,8 +117,8 @@ class Pair:
     def start_first(self):
         """The first box leads alone."""
         first = self.boxes[0]
-        for noun in ('log', 'pair'):
-            first.ns.run(fgtest.program('fgctl'), noun, 'init', '--config', first.gate.config)
+        first.ns.run(fgtest.program('fgctl'), 'log', 'init', '--config', first.gate.config)
+        self.etcd.begin('pair', first.gate.config)
         first.start()
         first.wait('solo')
 
