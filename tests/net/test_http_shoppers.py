@@ -80,9 +80,9 @@ def test_wrong_use(lab):
     good = ['--server', '127.0.0.1:1', '--ca', secret, '--user-secret', secret, '--audit', lab.unique('a')]
     for words, code, text in (
             (['--help'], 0, 'usage: fghttp'), ([], 2, 'needs --server'), ([*good, 'x'], 2, 'needs --server'),
-            ([*good, '--server', 'shop.example:443'], 2, 'accepted: IP:PORT'), ([*good, '--server', '127.0.0.1:0'], 2, 'accepted: 1 to 65535'),
-            ([*good, '--orders', '0'], 2, '--orders 0: accepted: 1 to 10000'), ([*good, '--cancel', '2'], 2, 'a share from 0 to 1'),
-            ([*good, '--hot', '7'], 2, 'ITEM:SHARE'), ([*good, '--items', '9-3'], 2, 'accepted: 9 to'),
+            ([*good, '--server', 'shop.example:443'], 2, 'accepted: IP:PORT'), ([*good, '--server', '127.0.0.1:0'], 2, 'accepted: 1..65535'),
+            ([*good, '--orders', '0'], 2, '--orders 0: accepted: 1..10000'), ([*good, '--cancel', '2'], 2, 'a share from 0 to 1'),
+            ([*good, '--hot', '7'], 2, 'ITEM:SHARE'), ([*good, '--items', '9-3'], 2, 'accepted: 9..'),
             ([*good, '--user-secret', '/dev/null'], 2, '16 to 255 bytes'), (good, 1, 'no certificate to be read there')):
         result = said(*words)
         assert result[0] == code and text in result[1], (words, result)

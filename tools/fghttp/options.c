@@ -6,7 +6,7 @@
 #include <getopt.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/option.h"
 
 static const char usage[] =
     "usage: fghttp --server IP:PORT --ca FILE --user-secret FILE --audit FILE [OPTION...]\n"
@@ -31,32 +31,6 @@ static const char usage[] =
     "  --seed N               [1]\n"
     "Exit: 0 all was answered as the protocol says; 1 not; 2 wrong use.\n";
 
-static bool wrong(const char *name, const char *text, const char *accepted)
-{
-    fprintf(stderr, "fghttp: --%s %s: accepted: %s\n", name, text, accepted);
-    return false;
-}
-
-static bool number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-    char accepted[64];
-
-    if (fg_text_number(text, value) && *value >= min && *value <= max)
-        return true;
-    snprintf(accepted, sizeof(accepted), "%llu to %llu", (unsigned long long)min,
-             (unsigned long long)max);
-    return wrong(name, text, accepted);
-}
-
-static bool share(const char *name, const char *text, double *value)
-{
-    char *end;
-
-    *value = strtod(text, &end);
-    return (end != text && !*end && *value >= 0 && *value <= 1) ||
-           wrong(name, text, "a share from 0 to 1");
-}
-
 /* Cuts text at the mark, and gives what is behind it; NULL when there is none. */
 static char *cut(char *text, char mark)
 {
@@ -74,8 +48,8 @@ static bool server(struct options *o, char *text)
 
     o->server.sin_family = AF_INET;
     if (!port || inet_pton(AF_INET, text, &o->server.sin_addr) != 1)
-        return wrong("server", text, "IP:PORT");
-    if (!number("server", port, 1, UINT16_MAX, &value))
+        return fg_option_wrong("server", text, "IP:PORT");
+    if (!fg_option_number("server", port, 1, UINT16_MAX, &value))
         return false;
     o->server.sin_port = htons((uint16_t)value);
     return true;
@@ -86,25 +60,18 @@ static bool source(struct options *o, const char *text)
     struct in_addr address;
 
     if (inet_pton(AF_INET, text, &address) != 1)
-        return wrong("source-base", text, "an IPv4 address");
+        return fg_option_wrong("source-base", text, "an IPv4 address");
     o->source = ntohl(address.s_addr);
     return true;
-}
-
-static bool items(struct options *o, char *text)
-{
-    char *last = cut(text, '-');
-
-    return number("items", text, 1, UINT64_MAX, &o->items_first) &&
-           number("items", last ? last : text, o->items_first, UINT64_MAX, &o->items_last);
 }
 
 static bool hot(struct options *o, char *text)
 {
     char *part = cut(text, ':');
 
-    return number("hot", text, 1, UINT64_MAX, &o->hot) &&
-           (part ? share("hot", part, &o->hot_share) : wrong("hot", text, "ITEM:SHARE"));
+    return fg_option_number("hot", text, 1, UINT64_MAX, &o->hot) &&
+           (part ? fg_option_share("hot", part, &o->hot_share)
+                 : fg_option_wrong("hot", text, "ITEM:SHARE"));
 }
 
 /* As the module reads it: a line feed at the end does not count. */
@@ -120,7 +87,7 @@ static bool secret(struct options *o, const char *path)
     fclose(f);
     if (o->secret_size && o->secret[o->secret_size - 1] == '\n')
         o->secret_size--;
-    return o->secret_size >= 16 || wrong("user-secret", path, "16 to 255 bytes");
+    return o->secret_size >= 16 || fg_option_wrong("user-secret", path, "16 to 255 bytes");
 }
 
 static const struct option names[] = {{"server", 1, 0, 's'},      {"ca", 1, 0, 'c'},
@@ -149,23 +116,23 @@ static bool take(struct options *o, int c)
         o->json = optarg;
         return true;
     case 'n':
-        return number("shoppers", optarg, 1, 60000, &o->shoppers);
+        return fg_option_number("shoppers", optarg, 1, 60000, &o->shoppers);
     case 'o':
-        return number("orders", optarg, 1, 10000, &o->orders);
+        return fg_option_number("orders", optarg, 1, 10000, &o->orders);
     case 't':
-        return number("seconds", optarg, 1, 86400, &o->seconds);
+        return fg_option_number("seconds", optarg, 1, 86400, &o->seconds);
     case 'T':
-        return number("seconds-max", optarg, 1, 90000, &o->seconds_max);
+        return fg_option_number("seconds-max", optarg, 1, 90000, &o->seconds_max);
     case 'i':
-        return items(o, optarg);
+        return fg_option_range("items", optarg, 1, UINT64_MAX, &o->items_first, &o->items_last);
     case 'H':
         return hot(o, optarg);
     case 'C':
-        return share("cancel", optarg, &o->cancel);
+        return fg_option_share("cancel", optarg, &o->cancel);
     case 'b':
         return source(o, optarg);
     case 'e':
-        return number("seed", optarg, 0, UINT64_MAX, &o->seed);
+        return fg_option_number("seed", optarg, 0, UINT64_MAX, &o->seed);
     default:
         return false;
     }

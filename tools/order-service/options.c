@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <string.h>
+
+#include "base/option.h"
 
 static const char usage[] =
     "usage: order-service --redis ADDRESS --postgres CONNINFO (--server IP[:PORT] --keys FILE | "
@@ -47,48 +48,6 @@ static const char usage[] =
     "  --json FILE            write the summary as JSON; - = standard output\n"
     "Exit: 0 ended as asked; 1 something cannot be used; 2 wrong use.\n";
 
-static bool number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-    char *end;
-
-    errno = 0;
-    *value = strtoull(text, &end, 10);
-    if (text[0] >= '0' && text[0] <= '9' && !*end && !errno && *value >= min && *value <= max)
-        return true;
-    fprintf(stderr, "order-service: --%s %s: accepted: %llu..%llu\n", name, text,
-            (unsigned long long)min, (unsigned long long)max);
-    return false;
-}
-
-static bool share(const char *name, const char *text, double *value)
-{
-    char *end;
-
-    *value = strtod(text, &end);
-    if (end != text && !*end && *value >= 0 && *value <= 1)
-        return true;
-    fprintf(stderr, "order-service: --%s %s: accepted: a share from 0 to 1\n", name, text);
-    return false;
-}
-
-/* "FIRST-LAST", or one number for both. */
-static bool range(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *first,
-                  uint64_t *last)
-{
-    char word[32];
-    const char *dash = strchr(text, '-');
-    size_t len = dash ? (size_t)(dash - text) : strlen(text);
-
-    if (len >= sizeof(word))
-        len = sizeof(word) - 1;
-    memcpy(word, text, len);
-    word[len] = '\0';
-    if (!number(name, word, min, max, first))
-        return false;
-    *last = *first;
-    return !dash || number(name, dash + 1, *first, max, last);
-}
-
 static bool server(struct options *o, const char *text, unsigned member)
 {
     char host[64];
@@ -127,7 +86,7 @@ static bool redis_member(struct options *o, const char *text)
 {
     uint64_t value;
 
-    if (!number("redis-member", text, 0, FG_CLIENT_MEMBERS_MAX - 1, &value))
+    if (!fg_option_number("redis-member", text, 0, FG_CLIENT_MEMBERS_MAX - 1, &value))
         return false;
     o->redis_member = (unsigned)value;
     return true;
@@ -136,10 +95,8 @@ static bool redis_member(struct options *o, const char *text)
 static bool way(struct options *o, const char *text)
 {
     o->by_stream = !strcmp(text, "stream");
-    if (o->by_stream || !strcmp(text, "packets"))
-        return true;
-    fprintf(stderr, "order-service: --via %s: accepted: packets, stream\n", text);
-    return false;
+    return o->by_stream || !strcmp(text, "packets") ||
+           fg_option_wrong("via", text, "packets, stream");
 }
 
 static const struct option names[] = {
@@ -190,23 +147,23 @@ static bool take(struct options *o, int c)
     case 'v':
         return way(o, optarg);
     case 'b':
-        return number("backend-key", optarg, 1, 65535, &o->backend_key);
+        return fg_option_number("backend-key", optarg, 1, 65535, &o->backend_key);
     case 'S':
-        return share("success", optarg, &o->success);
+        return fg_option_share("success", optarg, &o->success);
     case 'F':
-        return share("failure", optarg, &o->failure);
+        return fg_option_share("failure", optarg, &o->failure);
     case 'd':
-        return range("delay-ms", optarg, 0, 3600000, &o->delay_min_ms, &o->delay_max_ms);
+        return fg_option_range("delay-ms", optarg, 0, 3600000, &o->delay_min_ms, &o->delay_max_ms);
     case 'i':
-        return range("items", optarg, 0, UINT64_MAX, &o->items_first, &o->items_last);
+        return fg_option_range("items", optarg, 0, UINT64_MAX, &o->items_first, &o->items_last);
     case 'e':
-        return number("seed", optarg, 0, UINT64_MAX, &o->seed);
+        return fg_option_number("seed", optarg, 0, UINT64_MAX, &o->seed);
     case 'o':
-        return number("open-max", optarg, 1, 10000000, &o->open_max);
+        return fg_option_number("open-max", optarg, 1, 10000000, &o->open_max);
     case 'u':
-        return number("until-idle", optarg, 0, 86400, &o->until_idle_s);
+        return fg_option_number("until-idle", optarg, 0, 86400, &o->until_idle_s);
     case 'R':
-        return number("progress", optarg, 0, 3600, &o->progress_s);
+        return fg_option_number("progress", optarg, 0, 3600, &o->progress_s);
     default:
         return false;
     }
