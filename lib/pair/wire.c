@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 
 #define MAGIC   0x52504746u /* "FGPR" */
@@ -25,21 +26,6 @@ static const struct shape shapes[] = {
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
-static uint64_t get(const uint8_t *bytes, unsigned size)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = size; i-- > 0;)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
-static void put(uint8_t *bytes, unsigned size, uint64_t value)
-{
-    for (unsigned i = 0; i < size; i++, value >>= 8)
-        bytes[i] = (uint8_t)value;
-}
-
 const char *fg_pair_type_name(unsigned type)
 {
     return type < SHAPES && shapes[type].name ? shapes[type].name : "?";
@@ -49,8 +35,8 @@ static const struct shape *shape_of(const uint8_t *bytes)
 {
     unsigned type = bytes[AT_TYPE];
 
-    if (get(bytes + AT_MAGIC, 4) != MAGIC || bytes[AT_VERSION] != VERSION || type >= SHAPES ||
-        !shapes[type].name)
+    if (fg_bytes_get(bytes + AT_MAGIC, 4) != MAGIC || bytes[AT_VERSION] != VERSION ||
+        type >= SHAPES || !shapes[type].name)
         return NULL;
     return &shapes[type];
 }
@@ -58,12 +44,12 @@ static const struct shape *shape_of(const uint8_t *bytes)
 size_t fg_pair_message_size(const uint8_t bytes[FG_PAIR_HEADER_SIZE])
 {
     const struct shape *shape = shape_of(bytes);
-    uint64_t count = get(bytes + AT_COUNT, 4), size;
+    uint64_t count = fg_bytes_get(bytes + AT_COUNT, 4), size;
 
     if (!shape || count > shape->entries_max)
         return 0;
     size = FG_PAIR_HEADER_SIZE + 8 * shape->words + count * shape->entry;
-    return size == get(bytes + AT_SIZE, 4) ? size : 0;
+    return size == fg_bytes_get(bytes + AT_SIZE, 4) ? size : 0;
 }
 
 /* Of header and words. The tail has checks of its own: each record its CRC, epochs must rise. */
@@ -72,7 +58,7 @@ static uint32_t crc_of(const uint8_t *bytes, size_t head)
     uint8_t copy[FG_PAIR_HEAD_MAX];
 
     memcpy(copy, bytes, head);
-    put(copy + AT_CRC, 4, 0);
+    fg_bytes_put(copy + AT_CRC, 4, 0);
     return fg_crc32c(copy, head);
 }
 
@@ -87,14 +73,15 @@ bool fg_pair_message_read(struct fg_pair_message *m, const uint8_t *bytes, size_
     if (fg_pair_message_size(bytes) != size)
         return fg_fail(err, "%s of the wrong size", shape->name);
     head = FG_PAIR_HEADER_SIZE + 8 * shape->words;
-    if (get(bytes + AT_CRC, 4) != crc_of(bytes, head))
+    if (fg_bytes_get(bytes + AT_CRC, 4) != crc_of(bytes, head))
         return fg_fail(err, "%s with a wrong CRC", shape->name);
-    if (get(bytes + AT_ZERO, 2) || get(bytes + AT_ZERO_2, 4))
+    if (fg_bytes_get(bytes + AT_ZERO, 2) || fg_bytes_get(bytes + AT_ZERO_2, 4))
         return fg_fail(err, "%s with unknown flags", shape->name);
-    *m = (struct fg_pair_message){.type = bytes[AT_TYPE], .epoch = get(bytes + AT_EPOCH, 8)};
+    *m = (struct fg_pair_message){.type = bytes[AT_TYPE],
+                                  .epoch = fg_bytes_get(bytes + AT_EPOCH, 8)};
     for (unsigned i = 0; i < shape->words; i++)
-        m->word[i] = get(bytes + FG_PAIR_HEADER_SIZE + (size_t)8 * i, 8);
-    m->count = (uint32_t)get(bytes + AT_COUNT, 4);
+        m->word[i] = fg_bytes_get(bytes + FG_PAIR_HEADER_SIZE + (size_t)8 * i, 8);
+    m->count = (uint32_t)fg_bytes_get(bytes + AT_COUNT, 4);
     m->tail = bytes + head;
     return true;
 }
@@ -106,15 +93,15 @@ size_t fg_pair_message_write(const struct fg_pair_message *m, uint8_t bytes[FG_P
 
     FG_ASSERT(m->type < SHAPES && shape->name && m->count <= shape->entries_max);
     memset(bytes, 0, head);
-    put(bytes + AT_MAGIC, 4, MAGIC);
+    fg_bytes_put(bytes + AT_MAGIC, 4, MAGIC);
     bytes[AT_VERSION] = VERSION;
     bytes[AT_TYPE] = m->type;
-    put(bytes + AT_SIZE, 4, head + (size_t)m->count * shape->entry);
-    put(bytes + AT_EPOCH, 8, m->epoch);
-    put(bytes + AT_COUNT, 4, m->count);
+    fg_bytes_put(bytes + AT_SIZE, 4, head + (size_t)m->count * shape->entry);
+    fg_bytes_put(bytes + AT_EPOCH, 8, m->epoch);
+    fg_bytes_put(bytes + AT_COUNT, 4, m->count);
     for (unsigned i = 0; i < shape->words; i++)
-        put(bytes + FG_PAIR_HEADER_SIZE + (size_t)8 * i, 8, m->word[i]);
-    put(bytes + AT_CRC, 4, fg_crc32c(bytes, head));
+        fg_bytes_put(bytes + FG_PAIR_HEADER_SIZE + (size_t)8 * i, 8, m->word[i]);
+    fg_bytes_put(bytes + AT_CRC, 4, fg_crc32c(bytes, head));
     return head;
 }
 
@@ -122,13 +109,13 @@ struct fg_pair_epoch fg_pair_epoch_read(const uint8_t *tail, size_t index)
 {
     const uint8_t *at = tail + index * FG_PAIR_EPOCH_SIZE;
 
-    return (struct fg_pair_epoch){.epoch = get(at, 8), .first = get(at + 8, 8)};
+    return (struct fg_pair_epoch){.epoch = fg_bytes_get(at, 8), .first = fg_bytes_get(at + 8, 8)};
 }
 
 void fg_pair_epoch_write(const struct fg_pair_epoch *epoch, uint8_t bytes[FG_PAIR_EPOCH_SIZE])
 {
-    put(bytes, 8, epoch->epoch);
-    put(bytes + 8, 8, epoch->first);
+    fg_bytes_put(bytes, 8, epoch->epoch);
+    fg_bytes_put(bytes + 8, 8, epoch->first);
 }
 
 /* ---- lists of epochs ------------------------------------------------------------------------- */

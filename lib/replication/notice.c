@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+
 #define MAGIC   0x4c504746u /* "FGPL" */
 #define VERSION 1
 
@@ -20,27 +22,12 @@ _Static_assert(NAME_SIZE + 8 == FG_REPLICATION_LIMIT_SIZE, "size of a limit");
 _Static_assert(AT_OFFSET + 8 == FG_REPLICATION_PIECE_HEAD, "head of a piece");
 _Static_assert(FG_REPLICATION_INBOX_SIZE > 3 * FG_PAIR_MESSAGE_MAX, "room for messages");
 
-static uint64_t get(const uint8_t *bytes, unsigned size)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = size; i-- > 0;)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
-static void put(uint8_t *bytes, unsigned size, uint64_t value)
-{
-    for (unsigned i = 0; i < size; i++, value >>= 8)
-        bytes[i] = (uint8_t)value;
-}
-
 static uint32_t crc_of(const uint8_t *bytes, size_t size)
 {
     uint8_t copy[FG_REPLICATION_NOTICE_MAX];
 
     memcpy(copy, bytes, size);
-    put(copy + AT_CRC, 4, 0);
+    fg_bytes_put(copy + AT_CRC, 4, 0);
     return fg_crc32c(copy, size);
 }
 
@@ -62,12 +49,12 @@ static size_t covered(const uint8_t *bytes, size_t size)
 
 static size_t write_file_words(const struct fg_replication_notice *n, uint8_t *bytes)
 {
-    put(bytes + AT_FILE, 8, n->file);
-    put(bytes + AT_FILE_VERSION, 8, n->version);
-    put(bytes + AT_BYTES, 8, n->bytes);
+    fg_bytes_put(bytes + AT_FILE, 8, n->file);
+    fg_bytes_put(bytes + AT_FILE_VERSION, 8, n->version);
+    fg_bytes_put(bytes + AT_BYTES, 8, n->bytes);
     if (n->type != FG_REPLICATION_NOTICE_PIECE)
         return FILE_END;
-    put(bytes + AT_OFFSET, 8, n->offset);
+    fg_bytes_put(bytes + AT_OFFSET, 8, n->offset);
     return fg_replication_piece_size(n->bytes);
 }
 
@@ -77,13 +64,13 @@ static size_t write_terms(const struct fg_replication_notice *n, uint8_t *bytes)
     size_t size = AT_LIMITS;
 
     FG_ASSERT(t->limits_len <= FG_REPLICATION_LIMITS_MAX);
-    put(bytes + AT_NODE, 8, n->node);
-    put(bytes + AT_KEYS, 8, t->keys);
-    put(bytes + AT_CONFIG, 8, t->config);
-    put(bytes + AT_COUNT, 8, t->limits_len);
+    fg_bytes_put(bytes + AT_NODE, 8, n->node);
+    fg_bytes_put(bytes + AT_KEYS, 8, t->keys);
+    fg_bytes_put(bytes + AT_CONFIG, 8, t->config);
+    fg_bytes_put(bytes + AT_COUNT, 8, t->limits_len);
     for (unsigned i = 0; i < t->limits_len; i++, size += FG_REPLICATION_LIMIT_SIZE) {
         memcpy(bytes + size, t->limits[i].name, strnlen(t->limits[i].name, NAME_SIZE - 1));
-        put(bytes + size + NAME_SIZE, 8, t->limits[i].value);
+        fg_bytes_put(bytes + size + NAME_SIZE, 8, t->limits[i].value);
     }
     return size;
 }
@@ -94,27 +81,27 @@ size_t fg_replication_notice_write(const struct fg_replication_notice *n,
     size_t size = PASSED_END;
 
     memset(bytes, 0, FG_REPLICATION_NOTICE_MAX);
-    put(bytes + AT_MAGIC, 4, MAGIC);
+    fg_bytes_put(bytes + AT_MAGIC, 4, MAGIC);
     bytes[AT_VERSION] = VERSION;
     bytes[AT_TYPE] = (uint8_t)n->type;
     if (n->type == FG_REPLICATION_NOTICE_PASSED)
-        put(bytes + AT_PASSED, 8, n->passed);
+        fg_bytes_put(bytes + AT_PASSED, 8, n->passed);
     else if (n->type == FG_REPLICATION_NOTICE_TERMS)
         size = write_terms(n, bytes);
     else
         size = write_file_words(n, bytes);
-    put(bytes + AT_SIZE, 4, size);
-    put(bytes + AT_CRC, 4, crc_of(bytes, covered(bytes, size)));
+    fg_bytes_put(bytes + AT_SIZE, 4, size);
+    fg_bytes_put(bytes + AT_CRC, 4, crc_of(bytes, covered(bytes, size)));
     return n->type == FG_REPLICATION_NOTICE_PIECE ? FG_REPLICATION_PIECE_HEAD : size;
 }
 
 /* Of the notice that begins here; 0 = none does. */
 static size_t notice_size(const uint8_t *bytes)
 {
-    uint64_t size = get(bytes + AT_SIZE, 4);
+    uint64_t size = fg_bytes_get(bytes + AT_SIZE, 4);
 
-    if (get(bytes + AT_MAGIC, 4) != MAGIC || bytes[AT_VERSION] != VERSION ||
-        get(bytes + AT_ZERO, 2) != 0)
+    if (fg_bytes_get(bytes + AT_MAGIC, 4) != MAGIC || bytes[AT_VERSION] != VERSION ||
+        fg_bytes_get(bytes + AT_ZERO, 2) != 0)
         return 0;
     switch ((enum fg_replication_notice_type)bytes[AT_TYPE]) {
     case FG_REPLICATION_NOTICE_TERMS:
@@ -138,14 +125,14 @@ static size_t notice_size(const uint8_t *bytes)
 
 static bool read_file_words(struct fg_replication_notice *n, const uint8_t *bytes, size_t size)
 {
-    uint64_t file = get(bytes + AT_FILE, 8);
+    uint64_t file = fg_bytes_get(bytes + AT_FILE, 8);
 
     n->file = (enum fg_replication_file)file;
-    n->version = get(bytes + AT_FILE_VERSION, 8);
-    n->bytes = get(bytes + AT_BYTES, 8);
+    n->version = fg_bytes_get(bytes + AT_FILE_VERSION, 8);
+    n->bytes = fg_bytes_get(bytes + AT_BYTES, 8);
     if (file >= FG_REPLICATION_FILES || !is_piece(bytes))
         return file < FG_REPLICATION_FILES;
-    n->offset = get(bytes + AT_OFFSET, 8);
+    n->offset = fg_bytes_get(bytes + AT_OFFSET, 8);
     n->tail = bytes + FG_REPLICATION_PIECE_HEAD;
     return n->bytes && n->bytes <= FG_REPLICATION_PIECE_MAX &&
            fg_replication_piece_size(n->bytes) == size;
@@ -157,29 +144,29 @@ bool fg_replication_notice_read(struct fg_replication_notice *n, const uint8_t *
 
     *n = (struct fg_replication_notice){0};
     if (size < FG_REPLICATION_NOTICE_HEADER || notice_size(bytes) != size ||
-        get(bytes + AT_CRC, 4) != crc_of(bytes, covered(bytes, size)))
+        fg_bytes_get(bytes + AT_CRC, 4) != crc_of(bytes, covered(bytes, size)))
         return false;
     n->type = (enum fg_replication_notice_type)bytes[AT_TYPE];
     if (n->type == FG_REPLICATION_NOTICE_PASSED) {
-        n->passed = get(bytes + AT_PASSED, 8);
+        n->passed = fg_bytes_get(bytes + AT_PASSED, 8);
         return true;
     }
     if (n->type != FG_REPLICATION_NOTICE_TERMS)
         return read_file_words(n, bytes, size);
-    n->node = get(bytes + AT_NODE, 8);
-    t->keys = get(bytes + AT_KEYS, 8);
-    t->config = get(bytes + AT_CONFIG, 8);
+    n->node = fg_bytes_get(bytes + AT_NODE, 8);
+    t->keys = fg_bytes_get(bytes + AT_KEYS, 8);
+    t->config = fg_bytes_get(bytes + AT_CONFIG, 8);
     t->limits_len = (unsigned)((size - AT_LIMITS) / FG_REPLICATION_LIMIT_SIZE);
     for (unsigned i = 0; i < t->limits_len; i++) {
         const uint8_t *from = bytes + AT_LIMITS + (size_t)i * FG_REPLICATION_LIMIT_SIZE;
 
         memcpy(t->limits[i].name, from, NAME_SIZE);
-        t->limits[i].value = get(from + NAME_SIZE, 8);
+        t->limits[i].value = fg_bytes_get(from + NAME_SIZE, 8);
         for (unsigned c = 0; c < NAME_SIZE; c++)
             if (from[c] > 126 || (from[c] && from[c] < 33) || from[NAME_SIZE - 1])
                 return false;
     }
-    return get(bytes + AT_COUNT, 8) == t->limits_len && n->node <= 1;
+    return fg_bytes_get(bytes + AT_COUNT, 8) == t->limits_len && n->node <= 1;
 }
 
 /* ---- the stream ------------------------------------------------------------------------------ */
@@ -212,7 +199,7 @@ enum fg_replication_found fg_replication_inbox_first(const struct fg_replication
     *bytes = in->bytes + in->from;
     if (there < FG_REPLICATION_NOTICE_HEADER)
         return FG_REPLICATION_NOTHING;
-    if (get(*bytes + AT_MAGIC, 4) == MAGIC) {
+    if (fg_bytes_get(*bytes + AT_MAGIC, 4) == MAGIC) {
         *size = notice_size(*bytes);
         found = FG_REPLICATION_NOTICE;
     } else if (there < FG_PAIR_HEADER_SIZE) {
