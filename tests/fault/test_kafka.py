@@ -183,6 +183,28 @@ def test_errors_inside(lab):
     assert log.status()['reconnects'] >= 2
 
 
+def test_newer_format(lab):
+    """a cursor of a newer version: the sink refuses, says both formats and the topic, and writes nothing until it is gone"""
+    server, log = Kafka(lab), Log(lab)
+    log.load(5, 20)
+    server.follow(log)
+    log.caught_up()
+    log.stop()
+    ours = server.cluster.read('t.cursor')[-1]['value']
+    server.cluster.write('t.cursor', {**ours, 'format': ours['format'] + 100, 'more': 'x' * 200})
+    log.load(5, 20)
+    server.follow(log)
+    log.in_state('refused', text=f'topic t: the cursor is of format {ours["format"] + 100}, this version writes {ours["format"]}')
+    events, cursors = server.cluster.read('t'), server.cluster.read('t.cursor')
+    assert max(r['value']['seq'] for r in events) <= ours['seq'], 'no event follows'
+    assert cursors[-1]['value']['format'] == ours['format'] + 100, cursors[-1]
+    log.stop(drain=0)
+    server.cluster.write('t.cursor', ours)
+    server.follow(log)
+    log.caught_up()
+    server.compare(log)
+
+
 def test_topic_is_missing(lab):
     """a topic that is not there, or is not ours to write to: said by name, and no restart is needed afterwards"""
     server, log = Kafka(lab), Log(lab)

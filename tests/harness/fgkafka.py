@@ -75,6 +75,13 @@ class Kafka:
             r['value'] = json.loads(r['payload'])
         return sorted(records, key=lambda r: (r['partition'], r['offset']))
 
+    def write(self, topic, value):
+        """One record in partition 0, by a program that is not the sink."""
+        argv = ['kcat', '-P', '-b', self.brokers, '-t', topic, '-p', '0', '-k', 'cursor']
+        done = subprocess.run((self.ns.enter() if self.ns else []) + argv, input=json.dumps(value, separators=(',', ':')),
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+
     def expire(self, topic, partition):
         """All records of the partition go, as by retention: the mock keeps 5 MB, and this is one marker of that size, which
         no reader is shown."""

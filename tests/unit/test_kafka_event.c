@@ -9,7 +9,8 @@
 
 #include "sink/kafka/event.h"
 
-#define BIG UINT64_MAX
+#define BIG  UINT64_MAX
+#define MORE "0123456789012345678901234567890123456789012345678901234567890123456789" /* pads */
 
 static struct fg_journal_record record(unsigned type)
 {
@@ -202,13 +203,21 @@ static void records_that_are_no_events(void **state)
 
 static void cursor_text(void **state)
 {
-    static const char *const bad[] = {"", "{}", "{\"appliance\":\"1\",\"seq\":2}",
-                                      "{\"appliance\":\"1\",\"seq\":2,\"format\":1}",
-                                      "{\"appliance\":\"\",\"seq\":2,\"crc\":\"1\",\"format\":1}"};
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "{\"appliance\":\"1\",\"seq\":2}",
+        "{\"appliance\":\"1\",\"seq\":2,\"format\":1}",
+        "{\"appliance\":\"\",\"seq\":2,\"crc\":\"1\",\"format\":1}",
+        "{\"appliance\":\"1\",\"seq\":2,\"crc\":\"3\",\"format\":1,\"x\":1}",
+        "{\"appliance\":\"1\",\"seq\":2,\"crc\":\"3\",\"format\":7"};
     static const struct fg_sink_cursor want = {
         .found = true, .log = 0xfedcba9876543210ull, .seq = BIG, .crc = 0xc0ffee};
     static const char log[] = "{\"seq\":0,\"type\":\"log\",\"time_ms\":1700000000000,"
                               "\"log\":\"fedcba9876543210\"}";
+    static const char *const newer[] = {
+        "{\"appliance\":\"1\",\"seq\":2,\"crc\":\"3\",\"format\":7}",
+        "{\"appliance\":\"1\",\"seq\":2,\"crc\":\"3\",\"format\":7,\"more\":\"" MORE "\"}"};
     struct fg_sink_kafka_event e = {.members = 0};
     struct fg_sink_cursor c;
     unsigned format;
@@ -224,6 +233,9 @@ static void cursor_text(void **state)
     assert_false(fg_sink_kafka_cursor_parse(e.value, 500, &c, &format));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(fg_sink_kafka_cursor_parse(bad[i], strlen(bad[i]), &c, &format));
+    for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++) /* told apart by its format */
+        assert_true(fg_sink_kafka_cursor_parse(newer[i], strlen(newer[i]), &c, &format) &&
+                    c.found && c.log == 1 && c.seq == 2 && c.crc == 3 && format == 7);
     fg_sink_kafka_event_log(&e, 1700000000000, 0xfedcba9876543210ull);
     assert_memory_equal(e.key, "log", e.key_len);
     assert_int_equal(e.value_len, strlen(log));

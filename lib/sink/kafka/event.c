@@ -274,18 +274,19 @@ bool fg_sink_kafka_cursor_parse(const char *value, size_t len, struct fg_sink_cu
                                 unsigned *format)
 {
     char text[128];
+    size_t held = len < sizeof(text) ? len : sizeof(text) - 1;
     int end_at = 0;
 
     *cursor = (struct fg_sink_cursor){.found = false};
-    if (len >= sizeof(text))
-        return false;
-    memcpy(text, value, len);
-    text[len] = '\0';
-    cursor->found = sscanf(text,
-                           "{\"appliance\":\"%16" SCNx64 "\",\"seq\":%" SCNu64
-                           ",\"crc\":\"%8" SCNx32 "\",\"format\":%u}%n",
-                           &cursor->log, &cursor->seq, &cursor->crc, format, &end_at) == 4 &&
-                    (size_t)end_at == len;
+    memcpy(text, value, held);
+    text[held] = '\0';
+    if (sscanf(text,
+               "{\"appliance\":\"%16" SCNx64 "\",\"seq\":%" SCNu64 ",\"crc\":\"%8" SCNx32
+               "\",\"format\":%u%n",
+               &cursor->log, &cursor->seq, &cursor->crc, format, &end_at) == 4)
+        cursor->found = *format > FG_SINK_KAFKA_FORMAT
+                            ? text[end_at] == '}' || text[end_at] == ','
+                            : text[end_at] == '}' && (size_t)end_at + 1 == len;
     return cursor->found;
 }
 

@@ -37,7 +37,8 @@ void fg_sink_kafka_event_order(struct fg_sink_kafka_event *e, uint64_t seq, uint
 /** The cursor, the value of the cursor topic. */
 void fg_sink_kafka_event_cursor(struct fg_sink_kafka_event *e, const struct fg_sink_cursor *cursor);
 
-/** Reads what fg_sink_kafka_event_cursor wrote. False: no such text. */
+/** Reads what fg_sink_kafka_event_cursor wrote, or would write in a newer format, which begins with
+ * the same fields. False: no such text. */
 bool fg_sink_kafka_cursor_parse(const char *value, size_t len, struct fg_sink_cursor *cursor,
                                 unsigned *format);
 
