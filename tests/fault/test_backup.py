@@ -85,7 +85,7 @@ def newer(path, by=100):
     return version
 
 
-def says(lab, words, *expected):
+def says(words, *expected):
     done = subprocess.run([fgtest.program(words[0]), *words[1:]], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0 and all(word in done.stdout + done.stderr for word in expected), done
 
@@ -114,9 +114,11 @@ def test_newer_formats(lab):
     assert code == 1 and all(word in text for word in expected), text
     s.gate.start(ready=False)
     assert s.gate.process.wait(30) == 1 and all(word in s.gate.output() for word in expected), s.gate.output()
-    says(lab, ['fgaudit', '--log', s.gate.log_dir], *expected)
-    says(lab, ['fglog', s.gate.log_dir], *expected)
-    says(lab, ['fgctl', 'order', 'trace', '1', order.hex(), '--dir', s.gate.log_dir], *expected)
+    says(['fgaudit', '--log', s.gate.log_dir], *expected)
+    says(['fglog', s.gate.log_dir], *expected)
+    says(['fglog', 'timeline', s.gate.log_dir], *expected)
+    says(['fgctl', 'report', '--dir', s.gate.log_dir], *expected)
+    says(['fgctl', 'order', 'trace', '1', order.hex(), '--dir', s.gate.log_dir], *expected)
     with open(segment, 'rb') as f:
         assert f.read() == held, 'nobody touched it'
 
