@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A waiting list of a million users in the stock engine: entering it against an acceptance, a repeat, an offer, a draw.
+"""A waiting list of a million users in the stock engine: entering it against an acceptance, a repeat, an offer, absent users, a draw.
 
-One worker; no packet. Offers and the draw are measured with a log on the disk under /tmp (TMPDIR), too, and the auditor holds the
-draw again from that log. The program tools/bench.d/engine does the rounds itself.
+One worker, and two on CPUs of their own for the absent users; no packet. Offers and the draw are measured with a log on the disk
+under /tmp (TMPDIR), too, and the auditor holds the draw again from that log. The program tools/bench.d/engine does the rounds itself.
 """
 
 import os
@@ -32,6 +32,6 @@ def audited(folder):
 
 def measure(runs):
     with tempfile.TemporaryDirectory(prefix='fg-bench-waiting-') as folder:
-        rows = engine.measure(runs, ['--log', folder, 'waiting', 'draw'])
+        rows = engine.measure(runs, ['--log', folder, 'waiting', 'absent', 'draw'])
         rows.append(ROW.result('waiting', [audited(folder)]))
     return [{**row, 'bench': 'waiting'} for row in rows]

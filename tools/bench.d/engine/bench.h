@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Benchmark of the stock engine alone: no port, no disk, no other thread (but in the case draw).
+ * Benchmark of the stock engine alone: no port, no disk, no other thread (but in absent and draw).
  * The journal's rings are drained, and the watermarks advanced, outside of the timed parts.
  */
 #ifndef FG_BENCH_ENGINE_H
@@ -46,6 +46,11 @@
     X(LINE_RATIO, "entering : WAIT that gets a unit at once", "ratio", 1.5)                        \
     X(LINE_AGAIN, "repeated WAIT, 1 M wait", "ns", 0)                                              \
     X(LINE_OFFER, "loops from a free unit to its offer, 1 M wait, p99", "ns", 0)                   \
+    X(ABSENT_OFFER, "cancellation to offer, 99 of 100 absent, p99", "ms", 5)                       \
+    X(ABSENT_EACH, "absent user skipped", "ns", 0)                                                 \
+    X(ABSENT_BUSY, "cancellation to offer, 99 of 100 absent, loops of 6.4 us, p99", "ms", 5)       \
+    X(ABSENT_BUSY_EACH, "absent user skipped, loops of 6.4 us", "ns", 0)                           \
+    X(ABSENT_MANY, "unit to offer, 99 of 100 absent, 50 k units in a second, p99", "ms", 0)        \
     X(DRAW, "draw of 1 M entries", "ms", 0)                                                        \
     X(DRAW_LOOP, "draw of 1 M entries: longest loop", "ms", 0)                                     \
     X(DRAW_CHI2, "draw: first places over 20 bins of arrival, chi-square", "1", 64)                \
@@ -130,6 +135,7 @@ void figures_print(void);
     X(large, "one worker, ten million orders")                                                     \
     X(hot, "one item, sold by 1, 2, 4 and 8 workers")                                              \
     X(waiting, "a waiting list of a million users")                                                \
+    X(absent, "a waiting list with absent users, two workers on two CPUs")                         \
     X(draw, "a draw among them, and offers with a log on the disk (--log)")
 
 enum bench_case {
