@@ -16,6 +16,7 @@
 #include "journal/recover.h"
 #include "journal/standby.h"
 #include "pair_disk.h"
+#include "pair_engine.h"
 #include "pair_world.h"
 
 enum { RING = 1024, READ_BACK = 2048, PART = 1024 };
@@ -29,6 +30,7 @@ struct sim_log {
     /* of a process */
     struct fg_journal_committer committer;
     struct fg_journal_pairing *pairing;
+    struct sim_engine *engine;
     struct fg_pair_epoch epochs[FG_PAIR_EPOCHS_MAX];
     struct fg_journal_reader *reader;
     uint64_t reader_next;
@@ -209,6 +211,8 @@ static void open_pairing(struct sim_world *w, struct sim_log *l, struct fg_journ
     if (!l->pairing || !l->ring ||
         !fg_journal_committer_init(&l->committer, journal, &l->ring, &l->mark, 1, 64, &err))
         sim_fail(w, "%s", err.text);
+    else
+        l->engine = sim_engine_begin(l->ring, &l->mark, l->pairing, l->disk.path);
 }
 
 static void open_failed(struct sim_world *w, struct sim_node *n, const char *why)
@@ -270,6 +274,8 @@ void sim_log_stop(struct sim_world *w, struct sim_node *n, bool power)
 
     if (power)
         disk_power_off(&l->disk);
+    sim_engine_end(l->engine);
+    l->engine = NULL;
     fg_journal_close(l->committer.journal);
     fg_journal_committer_free(&l->committer);
     l->committer.journal = NULL;
@@ -294,6 +300,7 @@ static bool tell_cut(struct sim_world *w, struct sim_node *n)
 
     l->cuts++;
     l->cutting = false;
+    sim_engine_reopen(l->engine);
     w->cuts += last < n->disk.written;
     shorten(&n->disk, last);
     n->disk.durable = last;
@@ -438,6 +445,9 @@ void sim_log_step(struct sim_world *w, struct sim_node *n)
     tell(w, n);
     if (!n->pair || w->failure[0])
         return;
+    sim_engine_step(w, n, l->engine);
+    if (w->failure[0])
+        return;
     l->disk.slow_ms = !w->calm && sim_chance(w, 1500) ? 5000 : 3;
     end_commit(l);
     synced = carry_out(w, l);
@@ -486,13 +496,7 @@ void sim_log_order(struct sim_world *w, struct sim_node *n, const struct fg_pair
 
 void sim_log_record(struct sim_world *w, struct sim_node *n)
 {
-    struct fg_journal_record r = {.type = FG_JOURNAL_RECORD_RESERVED,
-                                  .time_ms = w->now_ms,
-                                  .quantity = 1,
-                                  .item = 7,
-                                  .user = ++w->next_id};
-
-    w->accepted += fg_ring_push(n->disk.real->ring, &r);
+    w->accepted += sim_engine_request(w, n, n->disk.real->engine);
 }
 
 /* Records that are durable, and not in the tail. */

@@ -17,6 +17,7 @@ enum {
     RECORDS_MAX = 60000, /* of a run */
     MESSAGES_MAX = 4096,
     CALLS_MAX = 256,
+    SIM_ORDERS_MAX = 16384, /* of a run */
     CALL_TIMEOUT_MS = 200,
     LOG_ID = 77,
     TYPE_RECORD = 1,
@@ -122,6 +123,8 @@ struct sim_world {
     struct sim_call calls[CALLS_MAX];
 
     uint64_t next_id;
+    uint8_t orders[SIM_ORDERS_MAX]; /* enum fg_ledger_order_state, as their users were told */
+    uint64_t orders_len;
     uint64_t burst_ms; /* requests come until then */
     bool disk_was_lost;
     uint64_t floor_lost; /* the floor when that happened: no log that lacks it may lead */
