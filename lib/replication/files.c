@@ -61,9 +61,19 @@ static void offer(struct fg_replication *r, enum fg_replication_file file)
                                                    .bytes = g->size});
 }
 
-/* The newest in the log's folder, where each has its name once it is whole; the one before when the
- * peer had all of that and asks again. It stays readable when it is removed. */
-static void open_snapshot(struct fg_replication *r)
+/* Of the list: the one of which the peer has a part; else the newest, or the one before when the
+ * peer had all of that and asks again. */
+static uint64_t choose(const struct fg_replication *r, const uint64_t *seqs, size_t count,
+                       uint64_t wanted)
+{
+    for (size_t i = 0; i < count; i++)
+        if (seqs[i] == wanted)
+            return wanted;
+    return seqs[count - 1 - (count > 1 && seqs[count - 1] == r->gave_whole)];
+}
+
+/* In the log's folder each has its name once it is whole. It stays readable when it is removed. */
+static void open_snapshot(struct fg_replication *r, uint64_t wanted)
 {
     struct fg_replication_give *g = &r->gives[FG_REPLICATION_SNAPSHOT];
     int dir_fd = open(r->log_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -79,10 +89,9 @@ static void open_snapshot(struct fg_replication *r)
     if (fg_journal_file_list(dir_fd, r->log_dir, FG_JOURNAL_SNAPSHOT_SUFFIX, &seqs, &count,
                              &ignored) &&
         count) {
-        count -= count > 1 && seqs[count - 1] == r->gave_whole;
-        fg_journal_file_name(name, seqs[count - 1], FG_JOURNAL_SNAPSHOT_SUFFIX);
+        g->version = choose(r, seqs, count, wanted);
+        fg_journal_file_name(name, g->version, FG_JOURNAL_SNAPSHOT_SUFFIX);
         g->fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
-        g->version = seqs[count - 1];
     }
     if (g->fd >= 0 && fstat(g->fd, &st) == 0)
         g->size = (uint64_t)st.st_size;
@@ -90,11 +99,12 @@ static void open_snapshot(struct fg_replication *r)
     close(dir_fd);
 }
 
-static void offer_snapshot(struct fg_replication *r)
+static void offer_snapshot(struct fg_replication *r, uint64_t wanted)
 {
     struct fg_replication_give *g = &r->gives[FG_REPLICATION_SNAPSHOT];
 
-    open_snapshot(r);
+    if (g->fd < 0 || g->version != wanted)
+        open_snapshot(r, wanted);
     if (g->size) {
         r->fill_seq = g->version;
         r->fill_end_ms = r->now_ms + HOLD_MS;
@@ -112,15 +122,17 @@ static const char *take_get(struct fg_replication *r, const struct fg_replicatio
     if (!leads(r))
         return NULL; /* it finds out */
     if (n->file == FG_REPLICATION_SNAPSHOT && !n->version) {
-        offer_snapshot(r);
+        offer_snapshot(r, n->bytes);
         return NULL;
     }
     if (n->version != g->version || !g->told)
         return NULL; /* there is a newer one, and it was told */
-    if (n->bytes > g->size || n->bytes < g->until)
+    if (n->bytes > g->size || n->bytes < g->until || n->offset > n->bytes)
         return "the peer asks for what is not there";
+    if (!g->until)
+        g->sent = n->offset;
     if (!g->until && g->fd >= 0)
-        posix_fadvise(g->fd, 0, AHEAD, POSIX_FADV_WILLNEED);
+        posix_fadvise(g->fd, (off_t)g->sent, AHEAD, POSIX_FADV_WILLNEED);
     g->until = n->bytes;
     return NULL;
 }
@@ -206,14 +218,14 @@ void fg_replication_files_offer(struct fg_replication *r, enum fg_replication_fi
 
 /* ---- the follower ---------------------------------------------------------------------------- */
 
-/* Which of the leader's files is to come next. */
+/* Which of the leader's files is to come next. A list would take the place of a part. */
 static bool is_wanted(const struct fg_replication *r, unsigned file)
 {
     bool follows =
         r->now.state == FG_PAIR_STATE_CATCHING || r->now.state == FG_PAIR_STATE_FOLLOWING;
 
     return r->offered_size[file] && r->offered[file] != r->has[file] &&
-           (file == FG_REPLICATION_SNAPSHOT ? r->filling : follows);
+           (file == FG_REPLICATION_SNAPSHOT ? r->filling : follows && !r->part.version);
 }
 
 /* A list comes while the leader needs the echo of each heartbeat, which waits behind it. A fill
@@ -237,7 +249,24 @@ static void ask_for_more(struct fg_replication *r)
     send_notice(r, &(struct fg_replication_notice){.type = FG_REPLICATION_NOTICE_GET,
                                                    .file = t->file,
                                                    .version = t->version,
-                                                   .bytes = until});
+                                                   .bytes = until,
+                                                   .offset = t->from});
+}
+
+/* The keeper has not begun another file since. */
+static bool resume(struct fg_replication *r)
+{
+    struct fg_replication_take *t = &r->take;
+    const struct fg_replication_part part = r->part;
+    uint64_t kept;
+
+    r->part.version = 0;
+    if (t->file != FG_REPLICATION_SNAPSHOT || !r->peer_resumes || part.version != t->version ||
+        part.size != t->size ||
+        fg_replication_keeper_progress(r->keeper, &kept) == FG_REPLICATION_NOT_KEPT)
+        return false;
+    t->from = t->came = t->until = part.came;
+    return true;
 }
 
 static void begin_take(struct fg_replication *r, enum fg_replication_file file)
@@ -250,15 +279,16 @@ static void begin_take(struct fg_replication *r, enum fg_replication_file file)
                                       .version = r->offered[file],
                                       .size = r->offered_size[file],
                                       .moved_ms = r->now_ms};
-    if (!fg_replication_keeper_begin(r->keeper, file, t->version, t->size)) {
+    if (!resume(r) && !fg_replication_keeper_begin(r->keeper, file, t->version, t->size)) {
         t->active = false; /* an earlier one is still being given up */
         return;
     }
     if (file == FG_REPLICATION_SNAPSHOT)
         fg_diag(FG_DIAG_NOTICE,
                 "pair: the leader's log begins too late; it sends its snapshot of record %llu, "
-                "%llu MiB",
-                (unsigned long long)t->version, (unsigned long long)(t->size >> 20));
+                "%llu MiB, from %llu MiB on",
+                (unsigned long long)t->version, (unsigned long long)(t->size >> 20),
+                (unsigned long long)(t->from >> 20));
     ask_for_more(r);
 }
 
@@ -285,6 +315,8 @@ static void fill_failed(struct fg_replication *r, const char *why)
     if (!r->filling)
         return;
     r->filling = false;
+    if (!r->take.asked) /* the link broke during the wait */
+        return;
     r->fill_wait_ms = wait_ms < AGAIN_MAX_MS ? wait_ms : AGAIN_MAX_MS;
     r->fill_ms = r->now_ms + r->fill_wait_ms;
     snprintf(r->fill_error, sizeof(r->fill_error), "%.250s", why);
@@ -295,6 +327,29 @@ static void drop_take(struct fg_replication *r)
     if (r->take.active)
         fg_replication_keeper_drop(r->keeper);
     r->take.active = false;
+}
+
+/* The link ended. What has come of a snapshot stays, so that a large one arrives over a link that
+ * breaks again and again; and a fill that got on does not have to wait longer the next time. */
+static void pause_take(struct fg_replication *r)
+{
+    const struct fg_replication_take *t = &r->take;
+
+    if (!t->active || t->file != FG_REPLICATION_SNAPSHOT) {
+        drop_take(r);
+        return;
+    }
+    if (t->came > t->from)
+        r->fill_wait_ms = 0;
+    r->part = (struct fg_replication_part){t->version, t->size, t->came};
+    r->take.active = false;
+}
+
+static void drop_part(struct fg_replication *r)
+{
+    if (r->part.version)
+        fg_replication_keeper_drop(r->keeper);
+    r->part.version = 0;
 }
 
 static void break_off(struct fg_replication *r, const char *why)
@@ -387,7 +442,8 @@ static void fill(struct fg_replication *r)
     r->take.asked = true;
     r->fill_error[0] = r->view_next.link_error[0] = 0;
     send_notice(r, &(struct fg_replication_notice){.type = FG_REPLICATION_NOTICE_GET,
-                                                   .file = FG_REPLICATION_SNAPSHOT});
+                                                   .file = FG_REPLICATION_SNAPSHOT,
+                                                   .bytes = r->part.version});
 }
 
 static const char *take_offer(struct fg_replication *r, const struct fg_replication_notice *n)
@@ -409,7 +465,8 @@ static const char *take_offer(struct fg_replication *r, const struct fg_replicat
 
 /* ---- both ------------------------------------------------------------------------------------ */
 
-/* Nothing of an earlier link counts. */
+/* Nothing of an earlier link counts, but a part of a snapshot at the follower, and the open file of
+ * it at the leader. */
 static void see_link(struct fg_replication *r)
 {
     uint32_t number = r->current ? r->current->link.number : 0;
@@ -424,9 +481,8 @@ static void see_link(struct fg_replication *r)
         g->sent = g->until = 0;
         r->offered_size[f] = 0;
     }
-    close_give(&r->gives[FG_REPLICATION_SNAPSHOT]);
+    pause_take(r);
     fill_failed(r, r->lost);
-    drop_take(r);
     r->take.asked = false;
 }
 
@@ -463,12 +519,16 @@ static void note_peer(struct fg_replication *r)
     }
     if (r->now.state == FG_PAIR_STATE_SYNC || r->now_ms >= r->fill_end_ms)
         r->fill_seq = 0;
+    if (!r->fill_seq && r->gives[FG_REPLICATION_SNAPSHOT].size)
+        close_give(&r->gives[FG_REPLICATION_SNAPSHOT]);
 }
 
 void fg_replication_files_pass(struct fg_replication *r)
 {
     see_link(r);
     note_peer(r);
+    if (leads(r) || r->now.state == FG_PAIR_STATE_FOLLOWING)
+        drop_part(r); /* not wanted any more */
     if (!r->current || r->ended)
         return;
     fill(r);
@@ -506,7 +566,7 @@ void fg_replication_files_show(struct fg_replication *r)
     if (t->active && t->file == FG_REPLICATION_SNAPSHOT) {
         fg_replication_keeper_progress(r->keeper, &kept);
         v->fill = (struct fg_replication_fill){t->version, kept, t->size};
-    } else if (g->size && r->current) {
+    } else if (g->told && g->size && r->current) {
         v->fill = (struct fg_replication_fill){g->version, g->sent, g->size};
     }
     if (!v->fill.seq && !leads(r) && r->keeper &&

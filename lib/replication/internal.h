@@ -50,7 +50,12 @@ struct fg_replication_give {
 struct fg_replication_take {
     bool active, asked; /* asked: which snapshot there is */
     enum fg_replication_file file;
-    uint64_t version, size, came, until, moved_ms;
+    uint64_t version, size, from, came, until, moved_ms; /* from: by this link */
+};
+
+/* Of a snapshot, when the link broke: the keeper has it, and the next fill resumes it. */
+struct fg_replication_part {
+    uint64_t version, size, came; /* version 0: none */
 };
 
 /* Of one record at a time: how long it is missing at the other side. */
@@ -118,11 +123,12 @@ struct fg_replication {
     struct fg_journal_record *records; /* [FG_PAIR_RECORDS_MAX] */
 
     /* files */
-    bool peer_takes_files;
+    bool peer_takes_files, peer_resumes;
     uint32_t files_link; /* the rest is of this link */
     struct fg_replication_keeper *keeper;
     struct fg_replication_give gives[FG_REPLICATION_FILES];
     struct fg_replication_take take;
+    struct fg_replication_part part;
     uint64_t offered[FG_REPLICATION_FILES]; /* version of the leader's, by this link; 0 = none */
     uint64_t offered_size[FG_REPLICATION_FILES];
     uint64_t has[FG_REPLICATION_FILES]; /* version that was received */

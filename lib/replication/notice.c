@@ -15,11 +15,12 @@ enum { AT_NODE = 16, AT_KEYS = 24, AT_CONFIG = 32, AT_COUNT = 40, AT_LIMITS = 48
 #define NAME_SIZE  sizeof(((struct fg_replication_limit *)0)->name)
 #define AT_PASSED  16
 #define PASSED_END 24
-/* OFFER, GET, PIECE: file, version, bytes; PIECE: offset */
+/* OFFER, GET, PIECE: file, version, bytes; PIECE, and GET when it is not 0: offset */
 enum { AT_FILE = 16, AT_FILE_VERSION = 24, AT_BYTES = 32, FILE_END = 40, AT_OFFSET = 40 };
+#define OFFSET_END (AT_OFFSET + 8)
 
 _Static_assert(NAME_SIZE + 8 == FG_REPLICATION_LIMIT_SIZE, "size of a limit");
-_Static_assert(AT_OFFSET + 8 == FG_REPLICATION_PIECE_HEAD, "head of a piece");
+_Static_assert(OFFSET_END == FG_REPLICATION_PIECE_HEAD, "head of a piece");
 _Static_assert(FG_REPLICATION_INBOX_SIZE > 3 * FG_PAIR_MESSAGE_MAX, "room for messages");
 
 static uint32_t crc_of(const uint8_t *bytes, size_t size)
@@ -52,10 +53,11 @@ static size_t write_file_words(const struct fg_replication_notice *n, uint8_t *b
     fg_bytes_put(bytes + AT_FILE, 8, n->file);
     fg_bytes_put(bytes + AT_FILE_VERSION, 8, n->version);
     fg_bytes_put(bytes + AT_BYTES, 8, n->bytes);
-    if (n->type != FG_REPLICATION_NOTICE_PIECE)
+    if (n->type == FG_REPLICATION_NOTICE_OFFER ||
+        (n->type == FG_REPLICATION_NOTICE_GET && !n->offset))
         return FILE_END;
     fg_bytes_put(bytes + AT_OFFSET, 8, n->offset);
-    return fg_replication_piece_size(n->bytes);
+    return n->type == FG_REPLICATION_NOTICE_GET ? OFFSET_END : fg_replication_piece_size(n->bytes);
 }
 
 static size_t write_terms(const struct fg_replication_notice *n, uint8_t *bytes)
@@ -112,8 +114,9 @@ static size_t notice_size(const uint8_t *bytes)
     case FG_REPLICATION_NOTICE_PASSED:
         return size == PASSED_END ? size : 0;
     case FG_REPLICATION_NOTICE_OFFER:
-    case FG_REPLICATION_NOTICE_GET:
         return size == FILE_END ? size : 0;
+    case FG_REPLICATION_NOTICE_GET:
+        return size == FILE_END || size == OFFSET_END ? size : 0;
     case FG_REPLICATION_NOTICE_PIECE:
         return size % 8 == 0 && size > FG_REPLICATION_PIECE_HEAD &&
                        size <= fg_replication_piece_size(FG_REPLICATION_PIECE_MAX)
@@ -130,9 +133,10 @@ static bool read_file_words(struct fg_replication_notice *n, const uint8_t *byte
     n->file = (enum fg_replication_file)file;
     n->version = fg_bytes_get(bytes + AT_FILE_VERSION, 8);
     n->bytes = fg_bytes_get(bytes + AT_BYTES, 8);
-    if (file >= FG_REPLICATION_FILES || !is_piece(bytes))
-        return file < FG_REPLICATION_FILES;
-    n->offset = fg_bytes_get(bytes + AT_OFFSET, 8);
+    if (size > FILE_END)
+        n->offset = fg_bytes_get(bytes + AT_OFFSET, 8);
+    if (file >= FG_REPLICATION_FILES || !is_piece(bytes)) /* an offset of 0 is not written */
+        return file < FG_REPLICATION_FILES && (size == FILE_END || n->offset);
     n->tail = bytes + FG_REPLICATION_PIECE_HEAD;
     return n->bytes && n->bytes <= FG_REPLICATION_PIECE_MAX &&
            fg_replication_piece_size(n->bytes) == size;

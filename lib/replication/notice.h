@@ -24,12 +24,15 @@ enum fg_replication_notice_type {
     FG_REPLICATION_NOTICE_PASSED = 2, /**< both: what the slowest sink has passed */
     FG_REPLICATION_NOTICE_OFFER = 3,  /**< leader: it has a file. Size 0: it has none */
     FG_REPLICATION_NOTICE_GET = 4,    /**< follower: bytes up to here may be sent. Version 0: which
-                                         snapshot is there? */
+                                         snapshot is there? `bytes`: best this version, of which
+                                         it has a part */
     FG_REPLICATION_NOTICE_PIECE = 5   /**< leader: the next bytes of a file */
 };
 
-/** OFFER, GET and PIECE go only to a peer whose terms have a limit of this name. */
+/** OFFER, GET and PIECE go only to a peer whose terms have a limit of this name; an offset in GET
+ * only to one whose value is FG_REPLICATION_RESUMES or more. */
 #define FG_REPLICATION_KNOWS_FILES "files"
+#define FG_REPLICATION_RESUMES     2
 #define FG_REPLICATION_PIECE_HEAD  48
 #define FG_REPLICATION_PIECE_MAX   32768u /**< bytes of a file */
 
@@ -41,7 +44,7 @@ struct fg_replication_notice {
     enum fg_replication_file file;     /**< OFFER, GET, PIECE */
     uint64_t version;                  /**< the same */
     uint64_t bytes;                    /**< OFFER: its size. GET: how far. PIECE: how many follow */
-    uint64_t offset;                   /**< PIECE */
+    uint64_t offset;     /**< PIECE. GET: so many bytes are here from an earlier link */
     const uint8_t *tail; /**< PIECE: in what was read; the writer of a notice adds it itself */
 };
 

@@ -138,12 +138,12 @@ static void become_current(struct fg_replication *r, struct fg_replication_slot 
 }
 
 /* A peer of an earlier release closes a link with notices that it does not know. */
-static bool takes_files(const struct fg_replication_terms *t)
+static uint64_t knows_files(const struct fg_replication_terms *t)
 {
     for (unsigned i = 0; i < t->limits_len; i++)
         if (strcmp(t->limits[i].name, FG_REPLICATION_KNOWS_FILES) == 0)
-            return true;
-    return false;
+            return t->limits[i].value;
+    return 0;
 }
 
 static const char *take_notice(struct fg_replication *r, struct fg_replication_slot *s,
@@ -163,7 +163,8 @@ static const char *take_notice(struct fg_replication *r, struct fg_replication_s
     if (n.node == r->settings.node)
         return "the peer says that it is the same node as this appliance: correct [pair] node";
     r->peer_terms = n.terms;
-    r->peer_takes_files = takes_files(&r->peer_terms);
+    r->peer_takes_files = knows_files(&r->peer_terms) > 0;
+    r->peer_resumes = knows_files(&r->peer_terms) >= FG_REPLICATION_RESUMES;
     r->peer_told = true;
     fg_replication_compare(r);
     if (s != r->current)
@@ -253,7 +254,7 @@ static void greet(struct fg_replication *r, struct fg_replication_slot *s)
 
     FG_ASSERT(n.terms.limits_len < FG_REPLICATION_LIMITS_MAX);
     n.terms.limits[n.terms.limits_len++] =
-        (struct fg_replication_limit){FG_REPLICATION_KNOWS_FILES, 1};
+        (struct fg_replication_limit){FG_REPLICATION_KNOWS_FILES, FG_REPLICATION_RESUMES};
     s->greeted = true;
     fg_replication_put(&s->link, bytes, fg_replication_notice_write(&n, bytes));
 }

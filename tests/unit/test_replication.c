@@ -47,7 +47,7 @@ static void files_are_read_as_written(void **state)
                                                 .file = FG_REPLICATION_ALLOW_LIST,
                                                 .version = UINT64_MAX,
                                                 .bytes = 1ull << 40};
-    const struct fg_replication_notice get = {.type = FG_REPLICATION_NOTICE_GET, .bytes = 4096};
+    struct fg_replication_notice get = {.type = FG_REPLICATION_NOTICE_GET, .bytes = 4096};
     struct fg_replication_notice piece = {
         .type = FG_REPLICATION_NOTICE_PIECE, .version = 9, .offset = 1ull << 33};
     static uint8_t bytes[FG_REPLICATION_PIECE_HEAD + FG_REPLICATION_PIECE_MAX + 8];
@@ -56,8 +56,13 @@ static void files_are_read_as_written(void **state)
 
     assert_true(fg_replication_notice_read(&n, bytes, fg_replication_notice_write(&offer, bytes)));
     assert_memory_equal(&n, &offer, sizeof(n));
-    assert_true(fg_replication_notice_read(&n, bytes, fg_replication_notice_write(&get, bytes)));
-    assert_memory_equal(&n, &get, sizeof(n));
+    for (get.offset = 0; get.offset <= 2048; get.offset += 2048) {
+        assert_true(
+            fg_replication_notice_read(&n, bytes, fg_replication_notice_write(&get, bytes)));
+        assert_memory_equal(&n, &get, sizeof(n));
+    }
+    get.offset = 0;
+    assert_int_equal(fg_replication_notice_write(&get, bytes), FG_REPLICATION_PIECE_HEAD - 8);
     for (unsigned i = 0; i < sizeof(sizes_of) / sizeof(sizes_of[0]); i++) {
         size_t size = fg_replication_piece_size(sizes_of[i]);
 
@@ -379,12 +384,80 @@ static void fills_that_fail_come_less_often(void **state)
         r->now_ms += 1000000;
         r->now.state = FG_PAIR_STATE_FILLING;
         fg_replication_fill_begin(r);
+        r->take.asked = true;
         r->files_link = 1; /* and now there is none */
         fg_replication_files_pass(r);
         assert_false(r->filling);
         assert_int_equal(r->fill_ms, r->now_ms + wait_ms);
         wait_ms = wait_ms * 2 < 300000 ? wait_ms * 2 : 300000;
     }
+    wait_ms = r->fill_ms;
+    fg_replication_fill_begin(r);
+    r->files_link = 1; /* during the wait */
+    fg_replication_files_pass(r);
+    assert_false(r->filling);
+    assert_int_equal(r->fill_ms, wait_ms);
+    free(r);
+}
+
+static uint64_t kept_so_far(struct fg_replication *r)
+{
+    uint64_t kept = 0;
+
+    assert_int_equal(fg_replication_keeper_progress(r->keeper, &kept), FG_REPLICATION_KEEPING);
+    return kept;
+}
+
+/* What has come stays when the link breaks, and the next fill asks for the rest. */
+static void a_fill_that_was_cut_off_is_resumed(void **state)
+{
+    static const uint8_t piece[FG_REPLICATION_PIECE_MAX] = {1};
+    struct fg_replication *r = calloc(1, sizeof(*r));
+    struct fg_replication_slot *slot = calloc(1, sizeof(*slot));
+    int wake_fd = eventfd(0, EFD_CLOEXEC);
+    struct fg_replication_notice offer = {.type = FG_REPLICATION_NOTICE_OFFER,
+                                          .file = FG_REPLICATION_SNAPSHOT,
+                                          .version = 7,
+                                          .bytes = 4 * sizeof(piece)};
+
+    assert_true(r && slot);
+    for (unsigned f = 0; f < FG_REPLICATION_FILES; f++)
+        r->gives[f].fd = -1;
+    r->keeper = fg_replication_keeper_start(dir, wake_fd, &r->hooks, NULL);
+    r->peer_takes_files = r->peer_resumes = true;
+    r->now.state = FG_PAIR_STATE_FILLING;
+    for (unsigned life = 1; life <= 3; life++) {
+        r->now_ms += 1000000;
+        slot->link.number = life;
+        r->current = slot; /* a link that is not open: what is said is lost */
+        fg_replication_files_pass(r);
+        r->broken[0] = 0;
+        fg_replication_fill_begin(r);
+        fg_replication_files_pass(r);
+        offer.version += life == 3; /* the leader has no more what there is a part of */
+        assert_null(fg_replication_files_notice(r, &offer));
+        fg_replication_files_pass(r);
+        assert_true(r->take.active && r->take.version == offer.version);
+        assert_int_equal(r->take.from, life == 2 ? sizeof(piece) : 0);
+        assert_int_equal(r->take.came, r->take.from);
+        if (life == 3)
+            break;
+        assert_true(fg_replication_keeper_put(r->keeper, piece, sizeof(piece)));
+        r->take.came += sizeof(piece);
+        r->current = NULL;
+        fg_replication_files_pass(r);
+        assert_false(r->take.active);
+        assert_true(r->part.version == 7 && r->part.came == life * sizeof(piece));
+        assert_int_equal(r->fill_ms, r->now_ms + 5000); /* it got on: no longer than that */
+        for (int tries = 0; kept_so_far(r) < life * sizeof(piece); tries++) {
+            assert_true(tries < 60000);
+            fg_clock_sleep_us(1000);
+        }
+    }
+    assert_int_equal(r->part.version, 0);
+    fg_replication_keeper_stop(r->keeper);
+    close(wake_fd);
+    free(slot);
     free(r);
 }
 
@@ -453,8 +526,8 @@ static void ask(struct fg_replication *r, uint64_t version)
     assert_int_equal(r->fill_seq, version);
 }
 
-/* The peer had the newest one, and has no use for it. */
-static void one_that_was_sent_whole_is_not_sent_again(void **state)
+/* A leader with snapshots 5, 7 and 9, of so many bytes. */
+static struct fg_replication *giver(off_t size)
 {
     struct fg_replication *r = calloc(1, sizeof(*r));
     char path[128];
@@ -465,18 +538,69 @@ static void one_that_was_sent_whole_is_not_sent_again(void **state)
 
         snprintf(path, sizeof(path), "%s/%020u.fgs", dir, seq);
         f = fopen(path, "w");
-        assert_true(f && fputs("x", f) >= 0 && fclose(f) == 0);
+        assert_true(f && fclose(f) == 0 && truncate(path, size) == 0);
     }
     for (unsigned f = 0; f < FG_REPLICATION_FILES; f++)
         r->gives[f].fd = -1;
     snprintf(r->log_dir, sizeof(r->log_dir), "%s", dir);
     r->now.role = FG_PAIR_ROLE_SOLO;
+    return r;
+}
+
+/* The peer had the newest one, and has no use for it. */
+static void one_that_was_sent_whole_is_not_sent_again(void **state)
+{
+    struct fg_replication *r = giver(1);
+
     ask(r, 9);
     ask(r, 9);
     r->gave_whole = 9;
     ask(r, 7);
     r->gave_whole = 7;
     ask(r, 9);
+    fg_replication_files_free(r);
+    free(r);
+}
+
+static void get_some(struct fg_replication *r, uint64_t version, uint64_t offset, uint64_t bytes)
+{
+    const struct fg_replication_notice get = {.type = FG_REPLICATION_NOTICE_GET,
+                                              .file = FG_REPLICATION_SNAPSHOT,
+                                              .version = version,
+                                              .offset = offset,
+                                              .bytes = bytes};
+
+    assert_null(fg_replication_files_notice(r, &get));
+}
+
+/* Not the newest one, also when its file has been removed; and only the rest of it. */
+static void a_part_is_completed(void **state)
+{
+    struct fg_replication *r = giver(100000);
+    struct fg_replication_give *g = &r->gives[FG_REPLICATION_SNAPSHOT];
+    char path[128];
+
+    get_some(r, 0, 0, 7);
+    assert_true(g->version == 7 && g->told);
+    get_some(r, 0, 0, 8); /* there is none */
+    assert_true(g->version == 9 && g->size == 100000);
+    get_some(r, 9, 0, 65536);
+    assert_true(g->sent == 0 && g->until == 65536);
+    g->sent = 65536;
+    snprintf(path, sizeof(path), "%s/%020u.fgs", dir, 9);
+    assert_int_equal(unlink(path), 0);
+    r->files_link = 1; /* and now there is none */
+    fg_replication_files_pass(r);
+    assert_true(!g->told && g->sent == 0 && g->until == 0);
+    get_some(r, 0, 0, 9);
+    assert_true(g->version == 9 && g->told);
+    get_some(r, 9, 65536, 80000);
+    assert_true(g->sent == 65536 && g->until == 80000);
+    get_some(r, 9, 65536, 100000);
+    assert_true(g->sent == 65536 && g->until == 100000);
+    r->fill_end_ms = r->now_ms; /* the peer took nothing for so long */
+    fg_replication_files_pass(r);
+    assert_true(!r->fill_seq && g->fd < 0);
     fg_replication_files_free(r);
     free(r);
 }
@@ -610,9 +734,11 @@ int main(void)
                                         drop_dir),
         cmocka_unit_test_setup_teardown(no_part_is_left, make_dir, drop_dir),
         cmocka_unit_test(fills_that_fail_come_less_often),
+        cmocka_unit_test_setup_teardown(a_fill_that_was_cut_off_is_resumed, make_dir, drop_dir),
         cmocka_unit_test(a_list_that_is_too_large_is_not_taken),
         cmocka_unit_test_setup_teardown(one_that_was_sent_whole_is_not_sent_again, make_dir,
                                         drop_dir),
+        cmocka_unit_test_setup_teardown(a_part_is_completed, make_dir, drop_dir),
         cmocka_unit_test(what_a_filled_peer_lacks_is_held),
         cmocka_unit_test_setup_teardown(a_list_does_not_delay_heartbeats, make_dir, drop_dir),
         cmocka_unit_test(what_the_peer_has_is_known_after_a_take_over),
