@@ -101,10 +101,11 @@ static unsigned loops_until_offered(uint64_t offers, unsigned most)
     return loops;
 }
 
-static void open_sale(unsigned workers, uint32_t users, uint32_t units, uint32_t ttl_ms)
+static void open_sale(unsigned workers, uint32_t users, uint32_t units, uint32_t ttl_ms,
+                      uint32_t hold_ms)
 {
     struct world_setup setup = {.seed = workers, .workers = workers, .ring_capacity = RING};
-    struct fg_stock_command item = {.hold_ms = ttl_ms == TTL ? LONG_MS : HOLD, .order_max = 1};
+    struct fg_stock_command item = {.hold_ms = hold_ms, .order_max = 1};
     struct fg_stock_command line = {.line_max = users, .claim_ms = LONG_MS, .wait_ttl_ms = ttl_ms};
 
     setup.limits = (struct fg_stock_limits){.items_max = 1,
@@ -128,18 +129,24 @@ static void open_sale(unsigned workers, uint32_t users, uint32_t units, uint32_t
     come(FIRST, users, FG_PACKET_STATUS_WAITING);
 }
 
-/* 99 of 100 are not heard of again. One unit comes back, time after time: in that moment it is
- * the next one's who is there, after at most one loop for each absent user before. */
+/* 99 of 100 are not heard of again: only the 100th, the 200th ... are. */
+static void some_are_heard(unsigned present)
+{
+    w.now_ms += TTL / 2;
+    for (unsigned n = 1; n <= present; n++)
+        FG_ASSERT(ask(FG_PACKET_OP_WAIT, FIRST + n * EVERY - 1) == FG_PACKET_STATUS_WAITING);
+    w.now_ms += TTL / 2 + 32;
+}
+
+/* One unit comes back, time after time: in that moment it is the next one's who is there, after at
+ * most one loop for each absent user before. */
 static void most_abandon(unsigned number, unsigned workers)
 {
     unsigned all = 0, worst = 0;
     uint64_t holder = HOLDER;
 
-    open_sale(workers, TURNS * EVERY, 1, TTL);
-    w.now_ms += TTL / 2;
-    for (unsigned n = 1; n <= TURNS; n++)
-        FG_ASSERT(ask(FG_PACKET_OP_WAIT, FIRST + n * EVERY - 1) == FG_PACKET_STATUS_WAITING);
-    w.now_ms += TTL / 2 + 32;
+    open_sale(workers, TURNS * EVERY, 1, TTL, LONG_MS);
+    some_are_heard(TURNS);
     for (unsigned n = 1; n <= TURNS; n++) {
         uint64_t next = FIRST + n * EVERY - 1;
         unsigned loops;
@@ -167,7 +174,7 @@ static void holds_end(unsigned number, unsigned workers, uint32_t holds, uint32_
 {
     unsigned loops;
 
-    open_sale(workers, users, holds, LONG_MS);
+    open_sale(workers, users, holds, LONG_MS, HOLD);
     w.now_ms += HOLD + 32;
     loops = loops_until_offered(holds, holds / STEPS + SOME_LOOPS);
     loop();
@@ -179,6 +186,31 @@ static void holds_end(unsigned number, unsigned workers, uint32_t holds, uint32_
     printf("ok %u - %u workers: %u holds end at one moment, %u users wait\n# all units were "
            "offered after %u loops\n",
            number, workers, holds, users, loops);
+}
+
+/* Both: the units go to as many users who are there, in the order of tickets, and whoever is
+ * behind the last of them waits on, present or not. */
+static void holds_end_and_most_abandon(unsigned number, unsigned workers, uint32_t holds)
+{
+    uint32_t users = 2 * holds * EVERY;
+    unsigned loops;
+
+    open_sale(workers, users, holds, TTL, TTL + HOLD);
+    some_are_heard(2 * holds);
+    FG_ASSERT(COUNTED(expired) == 0);
+    w.now_ms += HOLD;
+    loops = loops_until_offered(holds, holds * EVERY / STEPS + TURNS * EVERY);
+    loop();
+    for (uint32_t i = 0; i < users; i++)
+        FG_ASSERT(ask(FG_PACKET_OP_QUERY, FIRST + i) ==
+                  (i >= holds * EVERY       ? FG_PACKET_STATUS_WAITING
+                   : i % EVERY == EVERY - 1 ? FG_PACKET_STATUS_RESERVED
+                                            : FG_PACKET_STATUS_CANCELLED));
+    FG_ASSERT(COUNTED(line_offered) == holds && COUNTED(line_skipped) == holds * (EVERY - 1));
+    world_stop(&w);
+    printf("ok %u - %u workers: %u holds end at one moment, %d of %d users of %u are absent\n# all "
+           "units were offered after %u loops\n",
+           number, workers, holds, EVERY - 1, EVERY, users, loops);
 }
 
 int main(int argc, char **argv)
@@ -196,10 +228,11 @@ int main(int argc, char **argv)
         }
         part = 1;
     }
-    printf("1..6\n");
+    printf("1..9\n");
     for (unsigned workers = 1; workers <= 3; workers++) {
         most_abandon(++number, workers);
         holds_end(++number, workers, 50000 / part, 500000 / part);
+        holds_end_and_most_abandon(++number, workers, 2500 / part);
     }
     return 0;
 }
