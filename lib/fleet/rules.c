@@ -111,11 +111,23 @@ static uint64_t surplus(const struct change *c, uint64_t left)
     return left < (uint64_t)SCARCE_BELOW * members ? 0 : left / (SHARE_OF_FREE * members);
 }
 
-/* While others wait, the oldest demand takes its whole request, from an empty bank; and all of its
- * bank's, when that leaves enough for the others. */
+/* The other requests of the queue, when that leaves as much as the others wait for; else a share of
+ * what is left, so that a queue longer than the pool is not served one request at a time. */
+static uint64_t beside(const struct change *c, uint64_t missing, bool alone)
+{
+    uint64_t left = c->pool->free - missing, others = demanded(c);
+    uint64_t spare = left > others ? left - others : 0;
+    uint64_t queue = c->it->wanted > c->it->least ? c->it->wanted - c->it->least : 0;
+
+    if (queue > spare)
+        return surplus(c, spare);
+    return queue + (alone ? surplus(c, spare - queue) : 0);
+}
+
+/* While others wait, the oldest demand takes its whole request, from an empty bank. */
 static bool take(struct change *c)
 {
-    uint64_t units, all;
+    uint64_t units;
     bool alone = !others_wait(c), waited = c->own->demand != 0;
 
     if (!fg_fleet_wants(c->it) || c->pool->sold_out ||
@@ -125,11 +137,7 @@ static bool take(struct change *c)
     units = fg_fleet_missing(c->it);
     if (c->pool->free < units)
         return false;
-    all = c->it->wanted > c->it->least ? c->it->wanted - c->it->bank_free : units;
-    if (alone && c->pool->free >= all)
-        units = all + surplus(c, c->pool->free - all);
-    else if (c->pool->free >= all + demanded(c))
-        units = all;
+    units += beside(c, units, alone);
     if (units > FG_FLEET_UNITS_AT_ONCE)
         units = FG_FLEET_UNITS_AT_ONCE;
     c->pool->free -= units;

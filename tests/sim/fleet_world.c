@@ -136,6 +136,18 @@ static void shoppers(struct sim_world *w)
     }
 }
 
+/* More requests at once at one member than the pool may have units. */
+static void crowd(struct sim_world *w)
+{
+    struct sim_member *m = &w->member[sim_random(w, w->members)];
+    unsigned item = (unsigned)sim_random(w, ITEMS), user = USERS;
+
+    while (fg_fleet_owner(&w->map, user) != m->index)
+        user++;
+    for (unsigned n = 0; n < QUEUE_MAX && m->fleet && m->paused_ms <= w->now_ms; n++)
+        sim_ask(w, m, item, 1 + (uint32_t)sim_random(w, 4), user);
+}
+
 /* ---- a run ----------------------------------------------------------------------------------- */
 
 void sim_begin(struct sim_world *w, uint64_t seed)
@@ -209,6 +221,8 @@ void sim_tick(struct sim_world *w)
     for (unsigned i = 0; i < w->members; i++)
         sim_member_tick(w, &w->member[i]);
     shoppers(w);
+    if (w->plenty && !w->calm && sim_chance(w, 3000))
+        crowd(w);
     if (w->now_ms % 16 == 0)
         sim_check_units(w);
 }
