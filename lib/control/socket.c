@@ -92,8 +92,9 @@ static bool bind_listen(int fd, const struct sockaddr_un *address, unsigned mode
         return fg_fail(err, "control socket %s: cannot bind: %s", path, strerror(errno));
     if ((gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) < 0) || chmod(path, mode) < 0 ||
         listen(fd, 64) < 0) {
-        fg_fail(err, "control socket %s: cannot set mode %o and group \"%s\": %s", path, mode,
-                group ? group : "", strerror(errno));
+        fg_fail(err, "control socket %s: cannot set mode %o and group \"%s\": %s%s", path, mode,
+                group ? group : "", strerror(errno),
+                errno == EPERM ? "; the daemon's user must be a member of the group" : "");
         unlink(path);
         return false;
     }

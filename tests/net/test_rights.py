@@ -3,6 +3,7 @@
 """The daemon as the unit runs it: another user, the unit's capabilities and no others; and what it keeps of them (docs/rights.md)."""
 
 import glob
+import grp
 import os
 import re
 import resource
@@ -38,7 +39,7 @@ def as_service(gate, names):
     exe = os.path.join(gate.dir, 'floodgate')
     if not os.path.exists(exe):
         shutil.copy(fgprocess.program('floodgate'), exe)
-    os.makedirs(gate.pins, exist_ok=True)
+    os.makedirs(gate.pins, 0o700, exist_ok=True)
     for path in (gate.lab.dir, fgprocess.BPFFS):
         if not os.stat(path).st_mode & 0o1:
             if path == fgprocess.BPFFS:
@@ -81,6 +82,42 @@ def gave_up(gate):
         assert fields['NoNewPrivs'] == '1' and fields['Seccomp'] == '2', (name, fields)
 
 
+def owned(path):
+    """Who may use it, and how."""
+    info = os.lstat(path)
+    return info.st_uid, info.st_gid, oct(info.st_mode & 0o7777)
+
+
+def check_pins(gate, user):
+    """The folder and all below it are for their owner alone."""
+    pins = os.listdir(gate.pins)
+    assert len(pins) >= 5, pins
+    found = {name: owned(os.path.join(gate.pins, name)) for name in ('.', *pins)}
+    assert found == {'.': (user, user, '0o700'), **{name: (user, user, '0o600') for name in pins}}, found
+
+
+@fgtest.timeout(120)
+def test_owners_and_modes(lab):
+    """pins are the daemon's alone, also in a folder that it made; each socket has the group and mode of the configuration"""
+    link, viewer = lab.pair(), lab.unique('viewer.sock')
+    group = grp.getgrnam('nogroup').gr_gid
+    member = ['setpriv', '--groups', str(group)]
+    gate = lab.daemon(link.a, interface=link.a_if, settings={
+        **SMALL, 'api.mode': '0600', 'api.viewer': viewer, 'api.viewer_mode': '0620', 'api.viewer_group': 'nogroup'})
+    gate.start(ready=False)
+    assert gate.process.wait(60) == 1 and 'must be a member of the group' in gate.output(), gate.output()
+    gate.start(wrapper=member)
+    check_pins(gate, 0)
+    assert (owned(gate.socket), owned(viewer)) == ((0, 0, '0o600'), (0, group, '0o620')), (owned(gate.socket), owned(viewer))
+    gate.settings.update({'api.mode': None, 'api.group': 'nogroup', 'api.viewer_mode': None, 'api.viewer_group': None})
+    gate.write_config()
+    assert gate.stop() == 0
+    gate.start(wrapper=member)
+    check_pins(gate, 0)
+    assert (owned(gate.socket), owned(viewer)) == ((0, group, '0o660'), (0, 0, '0o660')), (owned(gate.socket), owned(viewer))
+    audited(lab, gate)
+
+
 @fgtest.timeout(120)
 def test_af_xdp(lab):
     """with the unit's user and capabilities it sells over AF_XDP, keeps none of them, and everything still works"""
@@ -90,6 +127,8 @@ def test_af_xdp(lab):
     wrapper = as_service(gate, capabilities())
     gate.start(wrapper=wrapper)
     gave_up(gate)
+    check_pins(gate, USER)
+    assert owned(gate.socket) == (USER, USER, '0o660'), owned(gate.socket)
     add_item(gate, 10)
     shop = NsClient(link.b, link.a_ip, gate.keys)
     backend = NsClient(link.b, link.a_ip, gate.keys, 'backend')
