@@ -102,9 +102,9 @@ def make_root(steps, root, release, *options):
     mount('-t', 'hugetlbfs', 'nodev', f'{root}/dev/hugepages')
 
 
-def outside(program, release):
+def outside(program, release, after):
     """Runs `program --inside ROOT RELEASE` in namespaces of its own, and never returns. The folder around ROOT is the
-    program's, too: it lies on the disk."""
+    program's, too: it lies on the disk. after: is called at the end, however it came."""
     if os.geteuid() != 0:
         raise fgprocess.Skip('needs root')
     for tool in ('mmdebstrap', 'unshare'):
@@ -129,22 +129,24 @@ def outside(program, release):
         except (ProcessLookupError, ChildProcessError):
             pass
         shutil.rmtree(folder, ignore_errors=True)
+        after()
         os._exit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end)
     code = child.wait()
     shutil.rmtree(folder)
+    after()
     sys.exit(code)
 
 
-def main(program, inside, release):
-    """release: a function, which may skip."""
+def main(program, inside, release, after=lambda: None):
+    """release: a function, which may skip; after: see outside()."""
     if sys.argv[1:2] == ['--inside']:
         inside(*sys.argv[2:])
     else:
         try:
-            outside(program, release())
+            outside(program, release(), after)
         except fgprocess.Skip as reason:
             print(f'1..0 # SKIP {reason}')
             sys.exit(77)

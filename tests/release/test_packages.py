@@ -6,10 +6,12 @@ mid-sale, purged. The file system after that is the one from before, but for the
 tests/harness/fgroot.py makes the root. Needs root and mmdebstrap.
 """
 
+import functools
 import glob
 import hashlib
 import json
 import os
+import pty
 import re
 import secrets
 import shutil
@@ -33,7 +35,11 @@ INSTALL_TO_SALE_S = 60
 ENVIRONMENT = {'DEBIAN_FRONTEND': 'noninteractive', 'HOME': '/tmp', 'LANG': 'C.UTF-8',
                'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'}
 INSTALLED = ('floodgate', 'floodgate-tools', 'floodgate-doc', 'libfloodgate-client0', 'floodgate-client-dev',
-             'libnginx-mod-http-floodgate')
+             'libnginx-mod-http-floodgate', 'floodgate-wireshark')
+HUGEPAGES, MORE_PAGES = '/proc/sys/vm/nr_hugepages', 2
+SYSCTLS = (HUGEPAGES, '/proc/sys/kernel/unprivileged_bpf_disabled', '/proc/sys/net/core/bpf_jit_enable')
+DEVICE = {'device': '0000:00:1f.7', 'address': '198.18.0.5,2001:db8::5', 'queues': '2', 'workers': '3', 'metrics': '127.0.0.1:9460'}
+ETC = 'etc/floodgate'
 # Traces of any installation: lists of dpkg and apt, logs, the copies of account files before their last change.
 TRACES = re.compile(r'^(proc|sys|dev|run|tmp)/|^var/(cache|log)/|^var/lib/(dpkg|apt|systemd/deb-systemd-helper[^/]*)/|'
                     r'^etc/(passwd|shadow|group|gshadow|subuid|subgid)-$|^etc/\.pwd\.lock$|^etc/ld\.so\.cache$')
@@ -81,7 +87,7 @@ def build(steps, folder):
     check(steps, f'{len(digests[0])} packages, the same bytes from both builds',
           [f'{name} differs' for name in {*digests[0], *digests[1]} if digests[0].get(name) != digests[1].get(name)]
           + materials_wrong(folders[0].get('floodgate.spdx.json'))
-          + [f'{name} is not built' for name in (*INSTALLED, 'floodgate-wireshark') if not package(folders[0], name)])
+          + [f'{name} is not built' for name in INSTALLED if not package(folders[0], name)])
     return folders[0]
 
 
@@ -176,6 +182,26 @@ class Root:
             raise RuntimeError(f'{" ".join(argv)}: exit {done.returncode}: {done.stdout}{done.stderr}')
         return done.stdout
 
+    def answered(self, *argv, lines):
+        """(exit code, output) of a program at a terminal, where these lines are typed."""
+        ours, terminal = pty.openpty()
+        try:
+            os.write(ours, ''.join(f'{line}\n' for line in lines).encode())
+            done = subprocess.run(self.argv(*argv), stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  env=ENVIRONMENT, timeout=120)
+        finally:
+            os.close(terminal)
+            os.close(ours)
+        return done.returncode, done.stdout
+
+    def file(self, name):
+        with open(f'{self.root}/{ETC}/{name}', encoding='utf-8') as f:
+            return f.read()
+
+    def owned(self, path):
+        """'USER:GROUP MODE' of a path in the root."""
+        return self.run('stat', '-c', '%U:%G %a', path).strip()
+
     def unit(self, name):
         """The values of a setting of the installed unit."""
         path = next(path for folder in ('lib', 'usr/lib')
@@ -253,6 +279,7 @@ def prepare(steps, root, release, found):
     """A root with what the packages depend on, so that only they make a difference; where nothing starts by itself."""
     needs = {re.split(r'[ (|]', word.strip())[0] for name in INSTALLED
              for word in fgprocess.command('dpkg-deb', '-f', package(found, name), 'Depends').split(',')}
+    needs |= {'systemd'}  # recommended: floodgate-setup --start needs systemctl
     needs = {name for name in needs if name and not name.startswith(('floodgate', 'libfloodgate', 'nginx-abi'))}
     fgroot.mount_root(root)
     fgroot.make_root(steps, root, release, '--include=ca-certificates')
@@ -280,18 +307,13 @@ def install(steps, inner, found):
     disk = f'{os.path.dirname(inner.root)}/disk'  # a log lies on a disk
     os.mkdir(disk)
     fgroot.mount('--bind', disk, f'{inner.root}/{LOG}')
-    with open('/proc/sys/vm/nr_hugepages', encoding='ascii') as f:
-        pages = f.read().strip()
-    said = inner.run('floodgate-setup', '--yes', '--interface', 'gate0', '--hugepages', pages or '0', codes=(0, 5))
-    check(steps, 'floodgate-setup makes keys, configuration and log, and ends with the doctor',
-          [said] * ('faults: 0,' not in said.splitlines()[-1] or 'keys-mode' in said)
-          + [path for path in ('etc/floodgate/keys', 'etc/floodgate/floodgate.conf', f'{LOG}/log')
-             if not os.path.exists(f'{inner.root}/{path}')])
+    set_up(steps, inner)
     keys = f'{inner.root}/etc/floodgate/keys'
     os.chmod(keys, 0o644)
     inner.run('fgctl', 'doctor', '--only', 'keys-mode', '--fix')
     check(steps, "the doctor's mend leaves the keys to the service", [oct(os.stat(keys).st_mode)] * (os.stat(keys).st_mode & 0o777 != 0o640))
     inner.start()
+    check_owners(steps, inner)
     inner.run('fgctl', 'item', 'add', '7', '--total', '1000', '--user-limit', '0')
     order = secrets.token_hex(16)
     got = [inner.order('reserve', 1, order, '--item', '7'), inner.order('confirm', 1, order)]
@@ -300,6 +322,79 @@ def install(steps, inner, found):
     limit = INSTALL_TO_SALE_S * fgroot.patience()
     check(steps, f'from the installation to the first sale: {took:.1f} s', [got] * (got != ['RESERVED', 'SOLD'])
           + [f'more than {limit:.0f} s'] * (took > limit))
+
+
+def hugepages():
+    with open(HUGEPAGES, encoding='ascii') as f:
+        return int(f.read())
+
+
+def hugepages_restored(pages):
+    """Where the test ended before the purge took its hugepages back."""
+    if hugepages() == pages + MORE_PAGES:
+        with open(HUGEPAGES, 'w', encoding='ascii') as f:
+            f.write(str(pages))
+
+
+def sysctls(root):
+    """What an installation may change outside the file system; also who may take hugepages."""
+    found = {'hugetlbfs': stat.filemode(os.stat(f'{root}/dev/hugepages').st_mode) + f' {os.stat(f"{root}/dev/hugepages").st_gid}'}
+    for path in SYSCTLS:
+        with open(path, encoding='ascii') as f:
+            found[path] = f.read().strip()
+    return found
+
+
+def set_up(steps, inner):
+    """floodgate-setup asks at a terminal; then its options; then again for the interface, and for each boot."""
+    pages = hugepages()
+    code, said = inner.answered('floodgate-setup', lines=('gate0', '17', '1', '0'))
+    problems = [f'17 queues: exit {code}: {said}'] * (code != 2 or 'queues 17: accepted: 0..16' not in said)
+    problems += ['something was made'] * any(os.path.exists(f'{inner.root}/{path}') for path in (f'{ETC}/keys', f'{ETC}/floodgate.conf'))
+    code, said = inner.answered('floodgate-setup', lines=('', '1', '', pages + MORE_PAGES))
+    problems += [f'exit {code}: {said}'] * (code not in (0, 5) or 'faults: 0,' not in said.splitlines()[-1] or 'keys-mode' in said)
+    problems += [f'not asked: {text}' for text in ('there are: gate0 ', 'receive queues [1]', 'worker threads [1]', 'MiB [512]')
+                 if text not in said]
+    problems += [f'{path} is not there' for path in (f'{ETC}/keys', f'{ETC}/floodgate.conf', f'{LOG}/log')
+                 if not os.path.exists(f'{inner.root}/{path}')]
+    problems += [f'{hugepages()} hugepages, not {pages + MORE_PAGES}: {said}'] * (hugepages() != pages + MORE_PAGES and 'memory is in pieces' not in said)
+    check(steps, 'floodgate-setup asks, makes keys, configuration, log and hugepages, and ends with the doctor', problems)
+    before = {name: inner.file(name) for name in ('keys', 'floodgate.conf')}
+    inner.run('floodgate-setup', '--yes', '--hugepages', str(pages + MORE_PAGES), codes=(0, 5))
+    problems = [f'{name} changed without --force' for name, text in before.items() if inner.file(name) != text]
+    inner.run('floodgate-setup', '--yes', '--force', '--hugepages', str(pages + MORE_PAGES),
+              *(word for name, value in DEVICE.items() for word in (f'--{name}', value)), codes=(0, 5))
+    problems += [f'{name}.old is not what was there' for name, text in before.items() if inner.file(f'{name}.old') != text]
+    problems += ['the keys are the same'] * (inner.file('keys') == before['keys'])
+    problems += [f'not in floodgate.conf: {name} = {DEVICE[option]}' for name, option in (
+        ('device', 'device'), ('address', 'address'), ('queues', 'queues'), ('count', 'workers'), ('listen', 'metrics'))
+        if f'\n{name} = {DEVICE[option]}\n' not in inner.file('floodgate.conf')]
+    check(steps, 'a second floodgate-setup changes nothing; with --force and --device it does, and keeps the old files', problems)
+    said = inner.run('floodgate-setup', '--yes', '--force', '--interface', 'gate0', '--hugepages', str(pages + MORE_PAGES), '--start', codes=(0, 5))
+    check(steps, 'floodgate-setup --start: the service starts at each boot', [said] * (
+        'the service starts with the next boot' not in said or not glob.glob(f'{inner.root}/etc/systemd/system/*.wants/floodgate.service'))
+        + [inner.file('floodgate.conf')] * (inner.file('floodgate.conf') != before['floodgate.conf']))
+
+
+def check_owners(steps, inner):
+    """docs/rights.md"""
+    pins = '/sys/fs/bpf/floodgate'
+    wanted = {pins: 'floodgate:floodgate 700', '/run/floodgate/control.sock': 'floodgate:floodgate 660',
+              '/etc/floodgate/keys': 'root:floodgate 640', '/etc/floodgate/floodgate.conf': 'root:floodgate 640',
+              f'/{LOG}': 'floodgate:floodgate 750', f'/{LOG}/log': 'floodgate:floodgate 750',
+              **{f'{pins}/{name}': 'floodgate:floodgate 600' for name in os.listdir(inner.root + pins)}}
+    check(steps, f'owners and modes of {len(wanted)} files, sockets and pins', [
+        f'{path}: {found}, not {wanted[path]}' for path in wanted if (found := inner.owned(path)) != wanted[path]]
+        + [f'pins: {len(wanted) - 6}'] * (len(wanted) < 6 + 5))
+
+
+def check_dissector(inner):
+    """tshark finds it by itself. As root it runs no scripts."""
+    as_nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', 'env', 'HOME=/tmp', 'tshark', '-G']
+    plugins, protocols = (inner.run(*as_nobody, what) for what in ('plugins', 'protocols'))
+    return [f'tshark does not find the dissector: {plugins}'] * (
+        not re.search(r'^floodgate\.lua\s.*/wireshark/plugins/floodgate\.lua$', plugins, re.M)
+        or not re.search(r'\tfloodgate\b', protocols))
 
 
 def check_other_packages(steps, inner, found):
@@ -315,8 +410,7 @@ def check_other_packages(steps, inner, found):
               'return !fg_client_address("198.18.0.1:1", host, &port, &err) || port != 1; }\n')
     fgprocess.command('cc', '-x', 'c', '-', '-o', f'{inner.root}/tmp/client', *flags, stdin=source)
     problems += [f'client: exit {code}' for code in [subprocess.run(inner.argv('/tmp/client')).returncode] if code]
-    contents = fgprocess.command('dpkg-deb', '-c', package(found, 'floodgate-wireshark'))
-    problems += [contents] * (not re.search(r'\./usr/lib/[^/]+/wireshark/plugins/floodgate\.lua$', contents, re.M))
+    problems += check_dissector(inner)
     check(steps, 'the other packages work: module of nginx, client library, dissector', problems)
 
 
@@ -347,7 +441,7 @@ def upgrade(steps, inner, found, folder):
     check(steps, 'the orders are kept, and the filter has no gap', problems)
 
 
-def purge(steps, inner, before):
+def purge(steps, inner, before, before_sysctls):
     """Nothing stays but the log, which is named."""
     inner.run('fgaudit', '--log', f'/{LOG}/log')
     inner.stop()
@@ -356,6 +450,8 @@ def purge(steps, inner, before):
     left = [f'left or changed: {path} {after[path]}, was {before.get(path)}' for path in after
             if before.get(path) != after[path] and path != LOG and not path.startswith(LOG + '/log')]
     left += [f'lost: {path}' for path in before if path not in after]
+    left += [f'{name}: {value}, was {before_sysctls[name]}' for name, value in sysctls(inner.root).items()
+             if value != before_sysctls[name]]
     left += [f'pinned: {name}' for name in os.listdir(f'{inner.root}/sys/fs/bpf')
              if not name.endswith('.debug')]  # the kernel's own
     left += ['the filter is still attached'] * ('xdp' in fgprocess.command(*inner.network.gate, 'ip', 'link', 'show', 'dev', 'gate0'))
@@ -366,12 +462,12 @@ def purge(steps, inner, before):
 
 
 def inside(root, release):
-    steps = fgroot.Steps(os.path.join(fgrelease.FOLDER, 'log-packages'), 14)
+    steps = fgroot.Steps(os.path.join(fgrelease.FOLDER, 'log-packages'), 17)
     work = f'{os.path.dirname(root)}/packages'
     os.mkdir(work)
     found = build(steps, work)
     prepare(steps, root, release, found)
-    before = picture(root)
+    before, before_sysctls = picture(root), sysctls(root)
     network = Network()
     inner = Root(root, network)
     # the kernel shows the interfaces of the namespace in which it is mounted
@@ -380,8 +476,8 @@ def inside(root, release):
     install(steps, inner, found)
     check_other_packages(steps, inner, found)
     upgrade(steps, inner, found, work)
-    purge(steps, inner, before)
+    purge(steps, inner, before, before_sysctls)
 
 
 if __name__ == '__main__':
-    fgroot.main(__file__, inside, fgrelease.host)
+    fgroot.main(__file__, inside, fgrelease.host, functools.partial(hugepages_restored, hugepages()))
