@@ -2,6 +2,7 @@
 """What the benchmarks share. A benchmark is a module beside this one; docs/bench.md says what it must hold."""
 
 import contextlib
+import json
 import os
 import statistics
 import subprocess
@@ -114,6 +115,16 @@ class Bench:
         """fgblast to its end, on the generator's CPU, at the memif port; its summary."""
         options = {'audit': None, 'seconds': self.seconds, **options}
         return self.generator(keys, **options).run(options['seconds'] + SLACK)
+
+
+def instructions(what):
+    """Of an order in the worker's loop, by case; what: fleet or pair. {} where nothing can count them."""
+    program = os.path.join(fgtest.BUILD, 'tools', 'bench.d', 'budget', 'bench_budget')
+    if not os.path.exists(program):
+        return {}  # it counts on x86-64 only
+    done = subprocess.run([program, f'--{what}', '--cpu', str(min(os.sched_getaffinity(0))),
+                           *([] if free_huge_mb() >= HUGE_NEEDED_MB else ['--no-huge'])], stdout=subprocess.PIPE, text=True, check=True)
+    return {row['case']: row['value'] for row in json.loads(done.stdout)['rows']}
 
 
 def free_huge_mb():

@@ -33,7 +33,6 @@ WINDOW, SAMPLE_S = 1024, 0.1
 RELEASES = 100
 CHURN, CHURN_ORDER = 12, 8  # units; an order takes most of them, so the next one needs a lease
 ITEMS, REQUESTS, ITEM_UNITS, SENDS, AGAIN_S = 1000, 2500, 1000, 64, 0.2  # SENDS: of a member at a time
-PROGRAM = os.path.join(fgtest.BUILD, 'tools', 'bench.d', 'budget', 'bench_budget')
 SYNC = os.path.join(fgtest.BUILD, 'tools', 'bench.d', 'sync', 'bench_sync')
 
 
@@ -137,13 +136,9 @@ def sale(count, total):
 
 
 def instructions():
-    with fgtest.Lab() as lab:
-        bench = fgbench.Bench(lab, 1)  # skips when there is but one CPU
-    if not os.path.exists(PROGRAM):
-        return []  # it counts on x86-64 only
-    done = subprocess.run([PROGRAM, '--fleet', '--cpu', str(bench.cpu), *([] if bench.huge else ['--no-huge'])],
-                          stdout=subprocess.PIPE, text=True, check=True)
-    found = {row['case']: row['value'] for row in json.loads(done.stdout)['rows']}
+    found = fgbench.instructions('fleet')
+    if not found:
+        return []
     rows = [one(f'instructions, {case}', 'instructions', 'lower', value) for case, value in found.items()]
     return rows + [one(f'instructions, {what}: 4 members : {than}', 'ratio', 'lower', found[f'4 members: {what}'] / found[f'{than}: {what}'],
                        target) for what in ('rejected', 'accepted') for than, target in (('1 member', 1.1), ('no fleet', None))]

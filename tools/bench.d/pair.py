@@ -5,7 +5,7 @@ Two appliances, three members of etcd and the generator share the CPUs of one ma
 unit after the other, and repeats each request to both appliances every 20 ms. A fault is a kill -9 of the leader, SIGSTOP, or
 both its cables pulled, in turn, and a kill -9 of it and of etcd's leader at the same moment; what is measured is the time from the fault to the first acceptance of an order that was
 first asked for after it. Then planned switches and the loss of the standby: the longest time between two acceptances. Last
-the same flood at a pair and at an appliance alone, in turn.
+the same flood at a pair and at an appliance alone, in turn; and the instructions of an order in the worker's loop at both.
 
 Peers, from their documents: Patroni about 30 s, pg_auto_failover 30 to 90 s, keepalived 3.5 s without data.
 """
@@ -18,6 +18,7 @@ import statistics
 import threading
 import time
 
+import fgbench
 import fgclient
 import fgpair
 import fgtest
@@ -204,6 +205,15 @@ def side_by_side():
     return found
 
 
+def instructions():
+    """A rejection needs nothing of the pair: whatever the two floods say on a busy machine, this is what the leader does more."""
+    found = fgbench.instructions('pair')
+    rows = [Row(f'instructions, {case}', 'instructions', 'lower').result('pair', [value]) for case, value in found.items()]
+    return rows + [Row(f'instructions, {what}: leader : no pair', 'ratio', 'lower', target)
+                   .result('pair', [found[f'leader: {what}'] / found[f'no pair: {what}']])
+                   for what, target in (('rejected', 1 / 0.97), ('accepted', None)) if found]
+
+
 def quantile(samples, share):
     return sorted(samples)[min(len(samples) - 1, int(share * len(samples)))]
 
@@ -231,4 +241,4 @@ def measure(runs):
     for what, better, target in RATIOS:
         row = Row(f'{PAIR} : {ALONE}, {what}', 'ratio', better, target)
         rows.append(row.result('pair', [r[f'{PAIR}: {what}'] / r[f'{ALONE}: {what}'] for r in rounds]))
-    return rows
+    return rows + instructions()

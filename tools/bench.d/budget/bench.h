@@ -60,6 +60,9 @@ struct world {
     unsigned trace;   /**< orders of a million; set before world_create */
     unsigned members; /**< of a fleet, of which this is the first; likewise; 0 = no fleet */
     struct fg_worker_shards shards;
+    bool leads; /**< a pair, with its standby; likewise */
+    struct fg_leading leading;
+    struct fg_journal_watermark *committed;
 };
 void world_create(struct world *w, unsigned workers, const char *keys);
 void world_port(struct world *w, uint16_t port, struct rte_mempool *pool);
@@ -81,16 +84,19 @@ struct feed {
     unsigned next;
     enum fg_packet_status status; /**< that all replies have */
 };
-/** *f is zeroed before, world.trace and world.members aside. */
+/** *f is zeroed before, world.trace, world.members and world.leads aside. */
 void feed_create(struct feed *f, unsigned workers);
 void feed_chunk(struct feed *f); /**< the next requests; the replies to those before were taken */
 bool feed_answered(struct feed *f);    /**< takes the replies if all are there */
 void feed_check(const struct feed *f); /**< those that were taken: status and tag */
 
-/* ---- ring.c, fleet.c, device.c */
+/* ---- ring.c, fleet.c, pair.c, device.c */
 void ring_chunk(struct feed *f); /**< its replies are taken; its marks are kept */
 void ring_run(unsigned runs, unsigned chunks);
+/** Instructions of a rejected and of an accepted order, as rows of that name. */
+void fleet_count(struct feed *f, const char *name);
 void fleet_run(void);
+void pair_run(void);
 void device_run(const char *device, const char *keys, unsigned seconds, bool echo);
 
 #endif

@@ -32,11 +32,10 @@ static double count(struct feed *f)
     return all;
 }
 
-static void run(struct feed *f, unsigned members, const char *name)
+void fleet_count(struct feed *f, const char *name)
 {
     char text[96];
 
-    f->world.members = members;
     feed_create(f, 1);
     snprintf(text, sizeof(text), "%s: rejected", name);
     figures_extra(text, "instructions", count(f));
@@ -50,7 +49,9 @@ void fleet_run(void)
 {
     static struct feed alone, one, four;
 
-    run(&alone, 0, "no fleet");
-    run(&one, 1, "1 member");
-    run(&four, 4, "4 members");
+    one.world.members = 1;
+    four.world.members = 4;
+    fleet_count(&alone, "no fleet");
+    fleet_count(&one, "1 member");
+    fleet_count(&four, "4 members");
 }

@@ -8,7 +8,7 @@
 
 struct options {
     unsigned runs, chunks, seconds, cpu;
-    bool no_huge, echo, fleet;
+    bool no_huge, echo, fleet, pair;
     const char *device, *keys, *prefix;
 };
 
@@ -16,7 +16,7 @@ static void usage(FILE *out)
 {
     fprintf(
         out,
-        "usage: bench_budget [--runs 1..%d] [--chunks N] [--cpu N] [--no-huge] [--fleet]\n"
+        "usage: bench_budget [--runs 1..%d] [--chunks N] [--cpu N] [--no-huge] [--fleet | --pair]\n"
         "       bench_budget --device VDEV,ARGUMENTS --keys FILE [--echo] [--seconds N] [--cpu N] "
         "[--no-huge]\n\n"
         "  --runs N      runs between rings; default 5\n"
@@ -25,6 +25,7 @@ static void usage(FILE *out)
         "  --keys FILE   of the generator\n"
         "  --echo        swap addresses and ports, no more\n"
         "  --fleet       count the instructions of an order at a member of a fleet instead\n"
+        "  --pair        count those at the leader of a pair instead\n"
         "  --cpu N       to run on; default 0\n"
         "  --prefix P    of DPDK's files; default bench_budget\n",
         RUNS_MAX, CHUNK);
@@ -43,11 +44,19 @@ static unsigned number(const char *name, const char *text, unsigned min, unsigne
 
 static struct options parse(int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"runs", 1, NULL, 'r'},    {"chunks", 1, NULL, 'n'}, {"cpu", 1, NULL, 'c'},
-        {"no-huge", 0, NULL, 'm'}, {"device", 1, NULL, 'd'}, {"keys", 1, NULL, 'k'},
-        {"echo", 0, NULL, 'e'},    {"fleet", 0, NULL, 'f'},  {"seconds", 1, NULL, 's'},
-        {"prefix", 1, NULL, 'p'},  {"help", 0, NULL, 'h'},   {0}};
+    static const struct option known[] = {{"runs", 1, NULL, 'r'},
+                                          {"chunks", 1, NULL, 'n'},
+                                          {"cpu", 1, NULL, 'c'},
+                                          {"no-huge", 0, NULL, 'm'},
+                                          {"device", 1, NULL, 'd'},
+                                          {"keys", 1, NULL, 'k'},
+                                          {"echo", 0, NULL, 'e'},
+                                          {"fleet", 0, NULL, 'f'},
+                                          {"seconds", 1, NULL, 's'},
+                                          {"prefix", 1, NULL, 'p'},
+                                          {"pair", 0, NULL, 'l'},
+                                          {"help", 0, NULL, 'h'},
+                                          {0}};
     struct options o = {.runs = 5, .chunks = 2000, .seconds = 3, .prefix = "bench_budget"};
     int c;
 
@@ -73,6 +82,9 @@ static struct options parse(int argc, char **argv)
             break;
         case 'f':
             o.fleet = true;
+            break;
+        case 'l':
+            o.pair = true;
             break;
         case 'd':
             o.device = optarg;
@@ -105,6 +117,8 @@ int main(int argc, char **argv)
     marks_calibrate();
     if (o.fleet)
         fleet_run();
+    else if (o.pair)
+        pair_run();
     else if (o.device)
         device_run(o.device, o.keys, o.seconds, o.echo);
     else

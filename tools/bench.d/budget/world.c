@@ -20,6 +20,14 @@ static struct fg_worker_group_options options_of(struct world *w)
 
     const struct fg_stock_limits limits = fg_worker_limits(&all, w->workers);
 
+    if (w->leads) {
+        w->committed = aligned_alloc(_Alignof(struct fg_journal_watermark),
+                                     w->workers * sizeof(*w->committed));
+        FG_ASSERT(w->committed);
+        memset(w->committed, 0, w->workers * sizeof(*w->committed));
+        atomic_store(&w->leading.valid_until_tsc, UINT64_MAX);
+        atomic_store(&w->leading.accepting, true);
+    }
     if (w->members)
         fg_fleet_map_first(&w->shards.map, w->members, SHARDS);
     return (struct fg_worker_group_options){
@@ -30,6 +38,8 @@ static struct fg_worker_group_options options_of(struct world *w)
         .trace = w->trace,
         .limits = limits,
         .shards = w->members ? &w->shards : NULL,
+        .leading = w->leads ? &w->leading : NULL,
+        .committed = w->committed,
         .clock = &w->clock,
         .keys = &w->keys,
         .mode = &w->mode,
@@ -84,6 +94,8 @@ static void sync_log(struct world *w)
             continue;
         fg_ring_release(w->group.records[i], n);
         atomic_fetch_add(&w->group.watermarks[i].durable, n);
+        if (w->leads)
+            atomic_fetch_add(&w->committed[i].durable, n);
     }
 }
 
