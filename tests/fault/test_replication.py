@@ -122,16 +122,18 @@ class Node:
 
 
 class Relay:
-    """Between node 1 and node 0, so that the link can be cut one way or both, with nothing said to either side."""
+    """Between node 1 and node 0, so that the link can be cut one way or both, with nothing said to either side. Or between a
+    node and a member of etcd."""
 
-    def __init__(self, ns):
+    def __init__(self, ns, port=RELAY, target=PORTS[0]):
+        self.target = target
         self.gates = {'to0': threading.Event(), 'to1': threading.Event()}
         self.heal()
         self.ns, self.sockets, self.closed = ns, [], False
         self.carried = []  # bytes to node 1, by connection
         self.limit = 0  # the link is cut when one has carried so many; 0: it is not
         with ns.inside():
-            self.listener = socket.create_server((ADDRESS, RELAY))
+            self.listener = socket.create_server((ADDRESS, port))
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -139,7 +141,7 @@ class Relay:
             try:
                 inner = self.listener.accept()[0]
                 with self.ns.inside():
-                    outer = socket.create_connection((ADDRESS, PORTS[0]), timeout=2)
+                    outer = socket.create_connection((ADDRESS, self.target), timeout=2)
             except OSError:
                 continue
             outer.settimeout(None)
@@ -190,7 +192,7 @@ class Pair:
         self.authority, self.stranger = Authority(folder, 'authority'), Authority(folder, 'stranger')
         self.certs = [self.authority.make(f'box{n}', f'IP:{ADDRESS}') for n in (0, 1)]
         self.nodes = [Node(self, 0), Node(self, 1)]
-        self.relay = None
+        self.relay, self.arbiters = None, ([], [])  # relays to etcd, by node
 
     def __enter__(self):
         return self
@@ -202,8 +204,8 @@ class Pair:
             with contextlib.suppress(BrokenPipeError):  # a word that it did not live to read
                 process.stdin.close()
             process.stdout.close()
-        if self.relay:
-            self.relay.close()
+        for relay in (*([self.relay] if self.relay else []), *self.arbiters[0], *self.arbiters[1]):
+            relay.close()
 
     def next_origin(self):
         self.origins += 1
@@ -212,6 +214,13 @@ class Pair:
     def with_relay(self):
         self.relay = Relay(self.etcd.ns)
         self.nodes[1].words['peer'] = f'{ADDRESS}:{RELAY}'
+        return self
+
+    def with_arbiters(self):
+        """Each node has its own way to each member of etcd."""
+        for node, relays in zip(self.nodes, self.arbiters):
+            relays.extend(Relay(self.etcd.ns, RELAY + 10 + 10 * node.number + n, m.client) for n, m in enumerate(self.etcd.members))
+            node.words['arbiter'] = ', '.join(f'{ADDRESS}:{RELAY + 10 + 10 * node.number + n}' for n in range(len(relays)))
         return self
 
     def prepare(self):
@@ -442,6 +451,47 @@ def test_link_cut_to_the_leader(lab):
 def test_link_cut_both_ways(lab):
     """the link carries nothing: likewise"""
     check_cut(lab, 'to0', 'to1')
+
+
+def check_sides(lab, leader_is_lost):
+    """The link is cut one way, each in turn, and one node has no etcd: the other one leads."""
+    with Pair(lab).with_relay().with_arbiters() as pair:
+        pair.together()
+        for way in ('to0', 'to1'):
+            leader = leader_of(pair.nodes)
+            leader.ask('burst', 5)
+            before = leader.view()['acked']
+            leader.wait(lambda v, least=before + 100: v['acked'] > least, 'a burst is under way')
+            lost = leader if leader_is_lost else pair.nodes[1 - leader.number]
+            winner = pair.nodes[1 - lost.number]
+            for relay in pair.arbiters[lost.number]:
+                relay.cut('to0', 'to1')
+            pair.relay.cut(way)
+            winner.is_now('solo')
+            winner.makes(100)
+            pair.counted(winner, [(leader.origin, leader.acked())])
+            for relay in (pair.relay, *pair.arbiters[lost.number]):
+                relay.heal()
+            if leader_is_lost:
+                assert lost.process.wait(20) == ENDED, lost.said()
+                lost.start()
+            lost.is_now('standby')
+            winner.is_now('leader')
+            winner.ask('burst', 0)
+            same_logs(winner, lost)
+
+
+@fgtest.timeout(120)
+def test_only_the_leader_has_etcd(lab):
+    """the link carries nothing one way, and the standby has no etcd: the leader goes on alone; healed, both are a pair"""
+    check_sides(lab, False)
+
+
+@fgtest.timeout(120)
+def test_only_the_standby_has_etcd(lab):
+    """the link carries nothing one way, and the leader has no etcd: its standby leads with all that was acknowledged, and the
+    old leader ends"""
+    check_sides(lab, True)
 
 
 @fgtest.timeout(120)
