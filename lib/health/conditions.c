@@ -346,8 +346,9 @@ CONDITION(skew)
 
 CONDITION(lag)
 {
-    return raise_if(warn_if(now->pair.linked && now->pair.lag_ms >= LAG_MS), text,
-                    "%llu records are missing %s, the oldest for %.1f s",
+    bool lags = now->pair.linked && now->pair.lag_records && now->pair.lag_ms >= LAG_MS;
+
+    return raise_if(warn_if(lags), text, "%llu records are missing %s, the oldest for %.1f s",
                     (unsigned long long)now->pair.lag_records,
                     now->pair.leads ? "at the peer" : "here", (double)now->pair.lag_ms / 1000);
 }

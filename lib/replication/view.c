@@ -107,7 +107,7 @@ static void add_change(struct fg_replication *r, const struct fg_pair_view *befo
 static void measure_lag(struct fg_replication *r)
 {
     struct fg_replication_lag *l = &r->lag;
-    bool leads = r->now.role == FG_PAIR_ROLE_LEADER || r->now.role == FG_PAIR_ROLE_SOLO;
+    bool leads = r->now.role == FG_PAIR_ROLE_LEADER || r->now.role == FG_PAIR_ROLE_SOLO, had_all;
     uint64_t to = leads ? r->now.last : r->leader_committed;
     uint64_t at = leads ? r->now.peer_durable : r->now.durable;
 
@@ -115,6 +115,7 @@ static void measure_lag(struct fg_replication *r)
         l->records = l->seq = 0;
         return;
     }
+    had_all = l->records == 0;
     l->records = to > at ? to - at : 0;
     if (l->seq && at >= l->seq) {
         l->ms = r->now_ms - l->since_ms;
@@ -123,6 +124,8 @@ static void measure_lag(struct fg_replication *r)
     if (!l->seq && l->records) {
         l->seq = to;
         l->since_ms = r->now_ms;
+        if (had_all) /* how long the last one was missing says nothing of this one */
+            l->ms = 0;
     }
     if (l->seq && r->now_ms - l->since_ms > l->ms)
         l->ms = r->now_ms - l->since_ms;
