@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
-from fgdisk import ext4, file_system, fill, tmpfs, unshare_mounts  # noqa: E402
+from fgdisk import ext4, file_system, fill, preloaded, tmpfs, unshare_mounts  # noqa: E402
 from fgsale import HOT, Sale, fgtest  # noqa: E402
 from fgtest import command, wait_until  # noqa: E402
 
@@ -326,6 +326,7 @@ def test_an_archive_that_is_full_or_missing(lab):
         order = hold(sale)
         sale.shop(seconds=10, **FEW)
         extend(sale, order, lambda: 'No space left' in alarms(sale).get('archive', ''))
+        sale.gate.alarm_fires('archive', 'warning')
         status = sale.gate.get('/v1/status')
         assert status['state'] == 'degraded' and sale.gate.healthy(), status
         assert status['log']['segments_archived'] >= 10 and 'No space' in status['log']['archive_error'], status['log']
@@ -335,7 +336,7 @@ def test_an_archive_that_is_full_or_missing(lab):
         assert log_of(sale)['first_seq'] <= last + 1023, (log_of(sale), last)
         command('mount', '-o', 'remount,size=64m', archive)
         extend(sale, order, lambda: log_of(sale)['first_seq'] > last + 2 * 1023)
-        wait_until(lambda: 'archive' not in alarms(sale), 30, 'the alarm is over')
+        sale.gate.alarm_clears('archive', 30)
         sale.enough()
         sale.finish()
 
@@ -575,14 +576,7 @@ class FailingDisk:
     """Starts daemons whose fdatasync or pwrite can be made to fail."""
 
     def __init__(self, lab):
-        compiler = shutil.which('cc') or shutil.which('gcc')
-        if not compiler:
-            raise fgtest.Skip('no C compiler')
-        self.dir = lab.unique('faults')
-        os.mkdir(self.dir)
-        library = os.path.join(self.dir, 'faulty.so')
-        subprocess.run([compiler, '-shared', '-fPIC', '-O1', '-o', library, os.path.join(HERE, 'faulty.c'), '-ldl'],
-                       check=True, capture_output=True)
+        self.dir, library = preloaded(lab, 'faulty.c', 'faults')
         self.wrapper = ['env', f'LD_PRELOAD={library}', f'FG_FAULTS={self.dir}']
 
     def fail(self, what):
@@ -662,6 +656,7 @@ def test_a_disk_that_stands_still(lab):
     before = min(w['gave_way'] for w in sale.gate.get('/v1/stats')['workers'])
     disk.fail('slow')
     wait_until(lambda: 'waits for the disk' in alarms(sale).get('disk', ''), 20, 'the alarm is raised')
+    sale.gate.alarm_fires('disk', 'warning')
     assert sale.gate.healthy() and log_state(sale) == 'ok', 'slow is not broken'
     durable = sale.gate.get('/v1/status')['log']['durable_seq']
     assert shopper.reserve(99, 99, 1).status == 'SOLD_OUT', 'rejections go on'
@@ -673,7 +668,7 @@ def test_a_disk_that_stands_still(lab):
     wait_until(lambda: answers(sale, 'RESERVED', 'SOLD') > accepted + 50, 20, 'the answers come')
     log = sale.gate.get('/v1/status')['log']
     assert log['commits_slow'] >= 1 and log['commit_max_ms'] >= 1000, log
-    wait_until(lambda: 'disk' not in alarms(sale), 20, 'the alarm is over')
+    sale.gate.alarm_clears('disk')
     sale.enough()
     sale.finish()
 
@@ -683,6 +678,7 @@ def snapshot_refused(sale, word):
     status, body = sale.gate.api('POST', '/v1/log/snapshot')
     assert status == 503 and word in body['error']['message'], (status, body)
     wait_until(lambda: word in alarms(sale).get('snapshot', ''), 10, 'the alarm is raised')
+    sale.gate.alarm_fires('snapshot', 'warning')
     status = sale.gate.get('/v1/status')
     assert status['state'] == 'degraded' and word in status['log']['snapshot']['error'], status
     assert status['log']['snapshot']['failures'] > 0 and status['log']['state'] == 'ok', status['log']
@@ -698,7 +694,7 @@ def snapshot_made(sale):
     assert status == 200, (status, body)
     after = sale.gate.get('/v1/status')['log']['snapshot']
     assert after['made'] > before and after['error'] == '', after
-    wait_until(lambda: 'snapshot' not in alarms(sale), 20, 'the alarm is over')
+    sale.gate.alarm_clears('snapshot')
 
 
 @fgtest.timeout(120)

@@ -163,6 +163,7 @@ def test_etcd_away(lab):
     fleet.etcd.members[0].start()
     fgtest.wait_until(last.gate.healthy, 30, 'etcd was read')
     fgtest.wait_until(lambda: not first.view()['away'], 10, 'etcd answers')
+    first.gate.alarm_clears('fleet')
     bought = buyers[1].bought
     buyers[1] = Buyer(last)
     buyers[1].bought = bought

@@ -180,8 +180,9 @@ def test_poison(lab):
     ids[sale.redis.command('XADD', COMMANDS, '*', 'op', '\x1b[31mred', 'user', 1, 'order', order)] = (
         "op '?[31mred'", ('op', '\x1b[31mred'))
     good = sale.command('confirm', user, order)
-    alarm = wait_until(lambda: [a for a in sale.gate.get('/v1/status')['alarms'] if a['name'] == 'dead'], 10, 'the alarm')
-    assert alarm[0]['level'] == 'alarm' and 'were not done: ' in alarm[0]['text'], alarm
+    sale.gate.alarm_fires('dead', 'alarm')
+    alarm = [a['text'] for a in sale.gate.get('/v1/status')['alarms'] if a['name'] == 'dead']
+    assert 'were not done: ' in alarm[0], alarm
     have = sale.answered([good, *ids])
     assert have[good]['status'] == 'SOLD' and len(have) == 1 + len(ids)
     assert have[named]['ref'] == 'invoice 7', have[named]
@@ -198,6 +199,7 @@ def test_poison(lab):
         for sent, kept in zip(words, dead[command][1]):
             assert str(sent)[:256] == kept, (sent, kept)
     wait_until(lambda: sale.status()['dead'] == len(ids), 10, 'it knows of all')
+    sale.gate.alarm_clears('dead')
     sale.finish()
 
 
@@ -217,8 +219,9 @@ def test_a_trimmed_stream(lab):
 
     def lost(n):
         wait_until(lambda: sale.status()['trimmed'] == n, 10, f'{n} are missed')
-        alarm = wait_until(lambda: trimmed(sale), 10, 'the alarm')
-        assert alarm['level'] == 'alarm' and f'(XADD with MAXLEN, XTRIM, XDEL): {n}' in alarm['text'], alarm
+        sale.gate.alarm_fires('trimmed', 'alarm')
+        alarm = trimmed(sale)
+        assert f'(XADD with MAXLEN, XTRIM, XDEL): {n}' in alarm['text'], alarm
 
     sale.answered(add(orders[:2], 'MAXLEN', 5))  # nothing is lost, although a length is given
     assert sale.status()['trimmed'] == 0 and not trimmed(sale), sale.status()
@@ -226,7 +229,7 @@ def test_a_trimmed_stream(lab):
     add(orders[2:12], 'MAXLEN', 3)
     sale.answered(sale.redis.command('EXEC')[-3:])
     lost(7)
-    wait_until(lambda: not trimmed(sale), 20, 'the alarm ends')
+    sale.gate.alarm_clears('trimmed')
     sale.answered(add(orders[12:14]))
     sale.gate.stop()
     add(orders[14:20], 'MAXLEN', 2)  # while it is away
@@ -414,10 +417,12 @@ def test_redis_stands_still(lab):
     sale.redis.process.signal(signal.SIGSTOP)
     try:
         assert 'no answer' in sale.in_state('away')['error']
+        sale.gate.alarm_fires('inbound', 'warning')
         assert sale.gate.healthy()
     finally:
         sale.redis.process.signal(signal.SIGCONT)
     sale.in_state('live')
+    sale.gate.alarm_clears('inbound')
     finish(sale, clerk.done())
 
 

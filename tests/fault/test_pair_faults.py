@@ -16,9 +16,9 @@ import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
+from fgdisk import preloaded  # noqa: E402
 from fgpair import ARBITER, PairSale  # noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 ENDED = 75
 RESTORED_WORD = 'lacks records that the pair had acknowledged'
 
@@ -49,6 +49,7 @@ def refuses(box):
         return RESTORED_WORD in str(view)
     box.start()
     fgtest.wait_until(told, 30, f'box {box.node} refuses to lead')
+    box.gate.alarm_fires('refused', 'alarm')
 
 
 def replaced(box, image):
@@ -74,9 +75,11 @@ def test_lost_disk(lab):
     second.start()
     fgtest.pause(4, 'longer than a peer is waited for')
     assert second.role() not in ('leader', 'solo'), 'a standby of long ago leads'
+    second.gate.alarm_fires('refused', 'warning')
     replaced(first, kept)
     first.start()
     sale.pair.published(30)
+    second.gate.alarm_clears('refused')
     assert sale.pair.leader() is first
     sale.shop(seconds=3)
     sale.sells()
@@ -189,18 +192,6 @@ def test_out_and_in_again(lab):
     sale.wave_done()
     sale.pair.join(first)
     sale.finish()
-
-
-def preloaded(lab, source, name):
-    compiler = shutil.which('cc') or shutil.which('gcc')
-    if not compiler:
-        raise fgtest.Skip('no C compiler')
-    folder = lab.unique(name)
-    os.mkdir(folder)
-    library = os.path.join(folder, f'{name}.so')
-    subprocess.run([compiler, '-shared', '-fPIC', '-O1', '-o', library, os.path.join(HERE, source), '-ldl'], check=True,
-                   capture_output=True)
-    return folder, library
 
 
 @fgtest.timeout(240)
@@ -369,7 +360,7 @@ def test_clocks(lab):
         sale.shop(seconds=6)
         sale.sells(300)
         fgtest.wait_until(lambda: abs(leader.view().get('skew_ms', 0)) > 4000, 10, 'the skew is measured')
-        fgtest.wait_until(lambda: 'skew' in str(leader.gate.get('/v1/status')['alarms']), 10, 'the alarm of the skew')
+        leader.gate.alarm_fires('skew', 'warning')
         leader.gate.kill()
         second.wait('solo')
         sale.sells()

@@ -96,7 +96,7 @@ def nothing_is_sold(shop, sink):
     assert buy(shop, range(20, 30)) == 0, 'these units were sold already'
     assert answer(shop, 30) == 'UNAVAILABLE'
     assert shop.gate.sink(sink)['state'] == 'refused', shop.gate.sink(sink)
-    wait_until(lambda: alarms(shop.gate).get('behind') == 'alarm', 10, 'the alarm')
+    shop.gate.alarm_fires('behind', 'alarm')
     assert not shop.gate.healthy() and shop.gate.get('/v1/status')['state'] == 'unhealthy'
 
 
@@ -108,6 +108,7 @@ def test_an_older_copy_sells_nothing(lab):
     nothing_is_sold(shop, 'redis')
     assert shop.gate.fgctl('log', 'accept') == {'accepted': True}
     wait_until(lambda: shop.gate.healthy(), 10, 'it sells, as the operator decided')
+    shop.gate.alarm_clears('behind')
     assert buy(shop, range(20, 30)) == 5, 'what this log has left'
     wait_until(lambda: 'is not the one that was applied' in shop.gate.sink('redis')['error'], 10, 'it stays refused')
     shop.gate.stop()

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 
-from fgprocess import BPFFS, ROOT, Process, program, remove_marks, wait_until
+from fgprocess import BPFFS, ROOT, Process, program, remove_marks, threads, wait_until
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -128,6 +128,16 @@ class Daemon:
         except (OSError, http.client.HTTPException):
             return False
 
+    def thread(self, pattern):
+        """The id of its one thread with such a name."""
+        found = threads(self.process.pid, pattern)
+        assert len(found) == 1, threads(self.process.pid)
+        return next(iter(found))
+
+    def worker_thread(self, worker):
+        """DPDK 22.11 calls it rte-worker-N, DPDK 24.11 dpdk-workerN; the first lcore is the main thread's."""
+        return self.thread(rf'^(rte-worker-|dpdk-worker){worker + 1}$')
+
     def running(self):
         return self.process is not None and self.process.running()
 
@@ -183,6 +193,21 @@ class Daemon:
         if status != 200:
             raise AssertionError(f'GET {path}: {status} {value}')
         return value
+
+    def alarm(self, name):
+        """Its level, as Prometheus scrapes it, by which the alert rules fire; None while nothing answers."""
+        try:
+            page = self.get('/metrics') if self.running() else ''
+        except (OSError, http.client.HTTPException):  # it starts
+            return None
+        found = re.search(rf'^floodgate_alarm_level\{{alarm="{name}"\}} ([0-2])$', page, re.M)
+        return found and ('none', 'warning', 'alarm')[int(found[1])]
+
+    def alarm_fires(self, name, level, seconds=20):
+        wait_until(lambda: self.alarm(name) == level, seconds, f'alarm {name}: {level}')
+
+    def alarm_clears(self, name, seconds=20):
+        wait_until(lambda: self.alarm(name) == 'none', seconds, f'alarm {name} ends')
 
     def sink(self, name):
         """Status of one sink: 'redis' ..."""

@@ -5,9 +5,9 @@ import contextlib
 import ctypes
 import os
 import shutil
+import subprocess
 
-from fgprocess import Skip, command
-
+from fgprocess import ROOT, Skip, command
 
 CLONE_NEWNS = 0x20000
 
@@ -72,3 +72,16 @@ def fill(path):
     with contextlib.suppress(OSError):
         os.fsync(file)
     os.close(file)
+
+
+def preloaded(lab, source, name):
+    """Builds a library of tests/fault for LD_PRELOAD; a folder of its own, and the library in it."""
+    compiler = shutil.which('cc') or shutil.which('gcc')
+    if not compiler:
+        raise Skip('no C compiler')
+    folder = lab.unique(name)
+    os.mkdir(folder)
+    library = os.path.join(folder, f'{name}.so')
+    subprocess.run([compiler, '-shared', '-fPIC', '-O1', '-o', library, os.path.join(ROOT, 'tests', 'fault', source), '-ldl'],
+                   check=True, capture_output=True)
+    return folder, library

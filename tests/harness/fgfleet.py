@@ -54,16 +54,8 @@ class Member:
     def view(self):
         return self.gate.get('/v1/fleet')
 
-    def alarm(self):
-        """Level of the alarm `fleet`; None: it is not raised."""
-        try:
-            found = self.gate.get('/v1/status')['alarms']
-        except OSError:  # it starts
-            return None
-        return next((a['level'] for a in found if a['name'] == 'fleet'), None)
-
     def raises(self, level):
-        fgtest.wait_until(lambda: self.gate.running() and self.alarm() == level, 20, f'alarm fleet: {level}')
+        self.gate.alarm_fires('fleet', level)
 
 
 class Fleet:

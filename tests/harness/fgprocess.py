@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Harness, lowest part: programs, processes, and what they may leave behind. See fgtest.py."""
 
+import contextlib
 import ctypes
 import os
 import re
@@ -213,6 +214,33 @@ def threads(pid, pattern=''):
         with open(f'/proc/{pid}/task/{thread}/comm', encoding='ascii') as f:
             return f.read().strip()
     return {thread: text for thread, text in of_threads(pid, name).items() if re.search(pattern, text)}
+
+
+def _ptrace(request, thread):
+    if _libc.ptrace(ctypes.c_long(request), ctypes.c_long(thread), None, None):
+        raise OSError(ctypes.get_errno(), f'ptrace {request:#x}')
+
+
+@contextlib.contextmanager
+def held(thread, within=''):
+    """Stops this thread alone, and within such a system call (number): then it holds no lock. It continues after the with
+    block."""
+    def stop():
+        _ptrace(0x4207, thread)  # INTERRUPT
+        os.waitpid(thread, 0x40000000)  # __WALL
+        with open(f'/proc/{thread}/syscall', encoding='ascii') as f:
+            call = f.read().split()[0]
+        if within and call not in within:
+            _ptrace(7, thread)  # CONT
+            return False
+        return True
+    _ptrace(0x4206, thread)  # SEIZE
+    wait_until(stop, 20, f'thread {thread} is in a system call of {within}')
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it has ended
+            _ptrace(17, thread)  # DETACH
 
 
 # Where something with a tag in its name can be left behind.

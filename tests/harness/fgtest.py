@@ -39,13 +39,13 @@ from fgclient import NoReply
 from fgdaemon import Blast, Daemon, Keys, audit
 from fgnet import Link, Namespace
 from fgpostgres import Postgres, SqlError
-from fgprocess import (BPFFS, BUILD, ROOT, Background, Process, Skip, Timeout, catches, command, free_port, leftovers, lives,
-                       marks, of_threads, pause, program, remove_folder, remove_marks, soon, sweep_stale, threads, wait_until)
+from fgprocess import (BPFFS, BUILD, ROOT, Background, Process, Skip, Timeout, catches, command, free_port, held, leftovers,
+                       lives, marks, of_threads, pause, program, remove_folder, remove_marks, soon, sweep_stale, threads, wait_until)
 from fgredis import Redis, RedisError
 
 __all__ = ['BPFFS', 'BUILD', 'ROOT', 'Background', 'Blast', 'Daemon', 'Keys', 'Lab', 'Link', 'Namespace', 'Postgres', 'Process',
            'Redis', 'RedisError', 'Skip', 'SqlError', 'Timeout', 'audit', 'catches', 'command', 'free_port', 'handle_signals',
-           'leftovers', 'main', 'malformed', 'marks', 'of_threads', 'pause', 'program', 'soon', 'sweep_stale', 'threads',
+           'held', 'leftovers', 'main', 'malformed', 'marks', 'of_threads', 'pause', 'program', 'soon', 'sweep_stale', 'threads',
            'timeout', 'wait_until']
 
 _labs = []

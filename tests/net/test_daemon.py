@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The daemon as a black box: order packets in, replies and log out, across starts, stops and kills."""
 
-import ctypes
 import glob
 import json
 import os
@@ -18,9 +17,6 @@ sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgdisk  # noqa: E402
 import fgtest  # noqa: E402
 from fgshop import ITEM, SMALL, NsClient, Shop, add_item, workers  # noqa: E402
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 TEN = {'total': 10}
 
@@ -451,30 +447,17 @@ def test_second_signal_ends_at_once(lab):
     assert s.totals() == (10, 10, 0, 0)
 
 
-def worker_thread(gate, lcore):
-    """Its thread: DPDK 22.11 calls it rte-worker-N, DPDK 24.11 dpdk-workerN."""
-    found = fgtest.threads(gate.process.pid, rf'^(rte-worker-|dpdk-worker){lcore}$')
-    assert len(found) == 1, fgtest.threads(gate.process.pid)
-    return next(iter(found))
-
-
-def ptrace(request, thread):
-    if _libc.ptrace(ctypes.c_long(request), ctypes.c_long(thread), None, None):
-        raise OSError(ctypes.get_errno(), f'ptrace {request:#x}')
-
-
 def test_a_worker_that_stands_still(lab):
     """a worker that makes no loop for 2 s is unhealthy, and healthy again when it goes on"""
     gate = lab.daemon(device='net_null0', settings={**SMALL, 'eal.mbufs': 2048, 'workers.count': 2})
     gate.start()
-    thread = worker_thread(gate, 2)
-    ptrace(0x4206, thread)  # SEIZE
-    ptrace(0x4207, thread)  # INTERRUPT: this thread only
-    os.waitpid(thread, 0x40000000)  # __WALL
-    fgtest.wait_until(lambda: gate.api('GET', '/healthz')[0] == 503, 5, 'unhealthy')
-    fgtest.wait_until(lambda: gate.get('/v1/status')['workers_stalled'] == 1 and 'worker 1 is stalled' in gate.output(), 5, 'it is told')
-    ptrace(17, thread)  # DETACH
+    with fgtest.held(gate.worker_thread(1)):
+        fgtest.wait_until(lambda: gate.api('GET', '/healthz')[0] == 503, 5, 'unhealthy')
+        fgtest.wait_until(lambda: gate.get('/v1/status')['workers_stalled'] == 1 and 'worker 1 is stalled' in gate.output(), 5,
+                          'it is told')
+        gate.alarm_fires('workers', 'alarm')
     fgtest.wait_until(gate.healthy, 5, 'healthy again')
+    gate.alarm_clears('workers')
     assert gate.stop() == 0
 
 

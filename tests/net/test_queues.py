@@ -82,21 +82,21 @@ def test_more_queues_than_are_read(lab):
     link = lab.pair(queues=4)
     gate = lab.daemon(link.a, interface=link.a_if, settings=SMALL).start()
     add_item(gate, 10)
-    fgtest.wait_until(lambda: queue_alarm(gate), 5, 'a warning before any order')
+    gate.alarm_fires('queues', 'warning')  # before any order
     alarm = queue_alarm(gate)
-    assert alarm['level'] == 'warning' and f'`ethtool -L {link.a_if} rx 1 tx 1`, or queues = 4' in alarm['text'], alarm
+    assert f'`ethtool -L {link.a_if} rx 1 tx 1`, or queues = 4' in alarm['text'], alarm
     assert gate.get('/v1/status')['state'] == 'degraded'
     shoppers = ask(link, gate)
-    fgtest.wait_until(lambda: queue_alarm(gate)['level'] == 'alarm', 5, 'an alarm when orders are lost')
+    gate.alarm_fires('queues', 'alarm')  # orders are lost
     lost = gate.get('/v1/stats')['filter']['no-socket']
     assert 0 < answered(shoppers, 0.2) <= SHOPPERS - lost, lost
     for ns, interface in ((link.b, link.b_if), (link.a, link.a_if)):  # as the text says
         ns.run('ethtool', '-L', interface, 'rx', '1', 'tx', '1')
-    fgtest.wait_until(lambda: not queue_alarm(gate), 20, 'it is over')
+    gate.alarm_clears('queues')
     assert answered(ask(link, gate)) == SHOPPERS
     for ns, interface in ((link.a, link.a_if), (link.b, link.b_if)):
         ns.run('ethtool', '-L', interface, 'rx', '2', 'tx', '2')
-    fgtest.wait_until(lambda: queue_alarm(gate), 20, 'a queue that comes later is noticed')
+    gate.alarm_fires('queues', 'warning')  # of a queue that came later
     audited(lab, gate)
 
 

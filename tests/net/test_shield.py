@@ -18,7 +18,7 @@ sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgclient  # noqa: E402
 import fgflood  # noqa: E402
 import fgtest  # noqa: E402
-from fgshop import ITEM, SMALL, NsClient, alarms  # noqa: E402
+from fgshop import ITEM, SMALL, NsClient  # noqa: E402
 
 SPOOFED = '198.18.128.0/17'  # fgflood.py's sources
 SLOWER = 8                   # how many times as long a good client's median may take under attack ...
@@ -436,7 +436,7 @@ def test_monitor_samples_explain(lab):
     for _ in range(30):
         assert polite.stock(ITEM).status == 'ON_SALE'
     assert s.verdicts()['rate-order'] >= 10, 'judged and counted'
-    fgtest.wait_until(lambda: 'monitor' in alarms(s.gate), 10, 'it must not be forgotten')
+    s.gate.alarm_fires('monitor', 'warning')  # it must not be forgotten
     told = s.gate.fgctl('filter', 'explain', '198.18.200.77')
     assert told['monitor'] is True and told['order']['verdict'] == told['other']['verdict'] == 'blocked', told
     assert told['block']['prefix'] == '198.18.200.0/24' and told['allow'] is None, told
@@ -447,7 +447,7 @@ def test_monitor_samples_explain(lab):
     s.gate.settings['filter.monitor'] = 'no'
     s.gate.write_config()
     s.gate.restart()
-    assert 'monitor' not in alarms(s.gate)
+    s.gate.alarm_clears('monitor')
     s.flooded(only=['plain'], sources=1, base='198.18.200.5', rate=200, count=100)
     assert s.verdicts()['blocked'] == 200 and sink.seen['198.18.200.5'] == 100
     flood = s.flood(only=['order'], sources=1, base='198.18.201.9', rate=500, seconds=60)
@@ -470,7 +470,7 @@ def test_full_table(lab):
         assert shopper.stock(ITEM).status == 'ON_SALE'
         fgtest.pause(0.1, 'the table knows it after two units of time')
     flood = s.flood(only=['order'], sources=20000, rate=8000, seconds=60)
-    fgtest.wait_until(lambda: 'filter' in alarms(s.gate), 40, 'the alarm is raised')
+    s.gate.alarm_fires('filter', 'warning', 40)
     assert s.stats()['filter_events']['source-refused'] > 0
     told = s.gate.fgctl('filter', 'explain', s.link.b_ip)
     assert 'no slot' not in told['order']['why'], told
@@ -478,6 +478,7 @@ def test_full_table(lab):
         assert shopper.stock(ITEM).status == 'ON_SALE' and shopper.sent <= 40
         fgtest.pause(0.05, 'a polite pace')
     flood.terminate()
+    s.gate.alarm_clears('filter')
 
 
 # ---- the same in user space --------------------------------------------------------------------------------
@@ -630,9 +631,11 @@ def test_by_hand(lab):
     assert state() == ('up', 'running', [])
     fgctl('detach', s.link.a_if)  # while the daemon runs: must not stay unseen
     fgtest.wait_until(lambda: state() == ('detached', 'unhealthy', ['alarm']), 10, 'the missing program is an alarm')
+    s.gate.alarm_fires('link', 'alarm')
     assert not s.gate.healthy()
     fgctl('attach', s.link.a_if)
     fgtest.wait_until(lambda: state() == ('up', 'running', []), 20, 'it is over')
+    s.gate.alarm_clears('link')
     assert s.shopper(s.link.b_ip).stock(ITEM).status == 'ON_SALE' and s.gate.api('GET', '/v1/stats')[1]['ports'][0]['link_lost'] == 0
     flood.terminate()
 
@@ -656,7 +659,7 @@ def test_lists_from_files(lab):
         return [[e['prefix'] for e in s.gate.get(f'/v1/filter/{name}')['prefixes']] for name in ('block', 'allow')]
 
     assert lists() == [['198.18.200.0/24'], ['198.18.200.9']] and '1 entries from' in s.gate.output()
-    fgtest.wait_until(lambda: 'gateways' in alarms(s.gate), 10, 'nothing limits who is allowed')
+    s.gate.alarm_fires('gateways', 'warning')  # nothing limits who is allowed
     s.gate.fgctl('block', 'add', '198.18.201.0/24')
     s.gate.fgctl('block', 'del', '198.18.200.0/24')
     s.gate.restart(kill=True)
@@ -666,7 +669,7 @@ def test_lists_from_files(lab):
         f.write('nonsense\n')
     s.gate.start()
     assert lists() == [['198.18.200.0/24'], ['198.18.200.9']], 'the wrong line is left out, the others are not'
-    fgtest.wait_until(lambda: 'lists' in alarms(s.gate), 10, 'an alarm tells of the wrong line')
+    s.gate.alarm_fires('lists', 'warning')  # of the wrong line
     assert f'{blocked}:2: "nonsense" is not a prefix' in s.gate.output(), s.gate.output()
     after_a_boot(s.gate)
     with open(blocked, 'w') as f:
@@ -675,7 +678,8 @@ def test_lists_from_files(lab):
     s.gate.write_config()
     s.gate.start()
     assert lists() == [['198.18.202.0/24'], ['198.18.200.9']]
-    assert not {'gateways', 'lists'} & set(alarms(s.gate))
+    s.gate.alarm_clears('gateways')
+    s.gate.alarm_clears('lists')
 
 
 def test_generic_mode(lab):

@@ -287,9 +287,11 @@ def test_orders_max(lab):
     orders.update({user: s.reserve(user)[1] for user in range(57, 60)})
     fgtest.wait_until(lambda: s.alarms() == {'orders': 'warning'}, 3, 'a warning from 90 %')
     orders.update({user: s.reserve(user)[1] for user in range(60, 64)})
-    fgtest.wait_until(lambda: s.alarms() == {'orders': 'alarm'}, 3, 'an alarm when nothing is left')
+    s.gate.alarm_fires('orders', 'alarm')
+    assert s.alarms() == {'orders': 'alarm'}
     assert [s.reserve(user)[0] for user in (64, 65)] == ['FULL', 'FULL'] and s.stock('full') == 2
-    fgtest.wait_until(lambda: s.alarms() == {'orders': 'alarm', 'full': 'alarm'}, 3, 'an alarm for refusals')
+    s.gate.alarm_fires('full', 'alarm')
+    assert s.alarms() == {'orders': 'alarm', 'full': 'alarm'}
     assert re.search(r'^ALARM +orders +worker 0: 64 of 64 orders \(\[limits\] orders_max\)$',
                      fgctl_text(s.gate, 'status'), re.M)
     assert 'ALARM    full' in fgctl_text(s.gate, 'top', '--count', '1')
@@ -301,12 +303,13 @@ def test_orders_max(lab):
     assert s.backend.extend(2, orders[2], now_ms() + 90000).status == 'RESERVED'
     assert s.reserve(3, order=orders[3])[0] == 'RESERVED' and s.shop.stock(ITEM).status == 'ON_SALE'
     assert s.reserve(71)[0] == 'FULL', 'finished orders are remembered'
-    fgtest.wait_until(lambda: 'full' not in s.alarms(), 9, 'the alarm ends when nobody is refused')
+    s.gate.alarm_clears('full')
     lines = [' '.join(words) for words in re.findall(r'Z (\w+) +alarm (orders|full): (over)?', s.gate.output())]
     assert [line.strip() for line in lines] == ['warning orders', 'error orders', 'error full', 'notice full over'], lines
     s.gate.settings['limits.orders_max'] = 1000
     s.gate.write_config()
     s.gate.restart()
+    s.gate.alarm_clears('orders')
     assert s.reserve(64)[0] == 'RESERVED' and s.alarms() == {}
     s.gate.settings['limits.orders_max'] = 64
     s.gate.write_config()
@@ -320,13 +323,15 @@ def test_users_max(lab):
     s = shop(lab, item={'user_limit': 2}, **{'limits.users_max': 64})
     s.create(8, total=10)
     assert all(s.reserve(user)[0] == 'RESERVED' for user in range(64))
-    fgtest.wait_until(lambda: s.alarms() == {'users': 'alarm'}, 3, 'an alarm')
+    s.gate.alarm_fires('users', 'alarm')
+    assert s.alarms() == {'users': 'alarm'}
     assert s.reserve(64)[0] == 'FULL' and s.reserve(5)[0] == 'RESERVED', 'who is known may have his second'
     assert [s.reserve(user, item=8)[0] for user in range(70, 75)] == ['RESERVED'] * 5, 'no limit, no need for room'
     s.change(user_limit=0)
     assert s.stock('full') == 1 and s.reserve(64)[0] == 'RESERVED'
     s.gate.restart()
-    assert s.alarms() == {}, 'what the log has always fits'
+    s.gate.alarm_clears('users')  # what the log has always fits
+    assert s.alarms() == {}
     assert s.reserve(65)[0] == 'RESERVED'
     s.audit(lab)
 
@@ -364,9 +369,10 @@ def test_alarm_of_a_full_log(lab):
         while 'BUSY' not in statuses and len(statuses) < 2000:  # what was under way as it became full is not answered
             statuses.append(s.shop.once('RESERVE', secrets.token_bytes(16), user=len(statuses), item=ITEM, quantity=1)[0])
         assert statuses[-1] == 'BUSY' and set(statuses[:-1]) <= {'RESERVED', None}, statuses[-3:]
-        fgtest.wait_until(lambda: s.alarms() == {'log': 'alarm'}, 3, 'an alarm')
+        s.gate.alarm_fires('log', 'alarm')
+        assert s.alarms() == {'log': 'alarm'}
         os.unlink(f'{disk}/filler')
-        fgtest.wait_until(lambda: s.alarms() == {}, 10, 'it is over')
+        s.gate.alarm_clears('log')
         assert s.reserve(5000)[0] == 'RESERVED' and s.gate.stop() == 0
 
 
@@ -376,8 +382,18 @@ def test_items_max(lab):
     s.create(8, total=10)
     status, answer = s.gate.api('POST', '/v1/items', {'item': 9})
     assert status == 409 and 'items_max' in answer['error']['message'], answer
-    fgtest.wait_until(lambda: s.alarms() == {'items': 'alarm'}, 3, 'an alarm')
-    assert s.reserve(1, item=8)[0] == 'RESERVED'
+    s.gate.alarm_fires('items', 'alarm')
+    assert s.alarms() == {'items': 'alarm'} and s.reserve(1, item=8)[0] == 'RESERVED'
+    s.gate.settings['limits.items_max'] = 3
+    s.gate.write_config()
+    s.gate.restart()
+    s.create(9, total=10)
+    s.gate.alarm_fires('items', 'alarm')
+    s.gate.settings['limits.items_max'] = 30
+    s.gate.write_config()
+    s.gate.restart()
+    s.gate.alarm_clears('items')
+    s.create(10, total=10)
 
 
 def test_alarm_of_a_sink(lab):
@@ -387,9 +403,10 @@ def test_alarm_of_a_sink(lab):
     fgtest.wait_until(lambda: s.gate.sink('redis')['state'] == 'live', 5, 'Redis is there')
     redis.kill()
     assert s.reserve(1)[0] == 'RESERVED'
-    fgtest.wait_until(lambda: s.alarms() == {'sink': 'warning'}, 5, 'a warning')
+    s.gate.alarm_fires('sink', 'warning')
+    assert s.alarms() == {'sink': 'warning'}
     redis.start()
-    fgtest.wait_until(lambda: s.alarms() == {}, 15, 'it is over')
+    s.gate.alarm_clears('sink')
     fgtest.wait_until(lambda: [s.gate.output().count(line) for line in ('warning alarm sink: redis: away', 'alarm sink: over')] ==
                       [1, 1], 5, 'one line each')
 
