@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
-from fgbrowser import Browser  # noqa: E402
+from fgbrowser import Browser, axe  # noqa: E402
 from fgshop import Shop  # noqa: E402
 
 LISTEN = '127.0.0.1:9460'
@@ -65,12 +65,15 @@ class Page:
         return self.browser.evaluate(f'[...document.querySelectorAll("#items tr[data-key=\\"{item}\\"] .n")].slice(0, 3)'
                                      '.map(e => Number(e.textContent.replace(/\\D/g, "")))')
 
-    def look(self, name):
-        for width in (360, 1280, 2560):
+    def look(self, name, axe_core=None):
+        """Screenshots; nothing is wider than the window, nor a barrier by axe-core, if its source is given."""
+        for width in (360, 1280) if axe_core else (360, 1280, 2560):
             for dark in (False, True):
                 self.browser.look(os.path.join(self.shots, f'{name}-{width}{"-dark" if dark else ""}.png'), width, dark)
                 wide = self.browser.evaluate('document.documentElement.scrollWidth')
                 assert wide <= width, (name, width, wide)
+                found = self.browser.barriers(axe_core) if axe_core else []
+                assert not found, (name, width, dark, found)
 
     def done(self):
         assert not self.browser.complaints(), self.browser.complaints()
@@ -164,6 +167,23 @@ def test_alarm_and_lost_connection(lab):
     page.answers('The sale is running')
     assert not page.browser.complaints(), page.browser.complaints()
     page.shop.audit(lab)
+
+
+@fgtest.timeout(120)
+def test_no_barriers(lab):
+    """axe-core finds nothing that keeps a person out: running, with an alarm, without an answer; light and dark, 360 px and wide"""
+    source, redis = axe(), lab.redis()
+    page = Page(lab, item={'name': 'Sneaker'}, redis=redis)
+    page.answers('The sale is running')
+    misbehave(page.shop, 30)
+    fgtest.wait_until(lambda: '198.18.' in page.browser.evaluate('document.getElementById("sources").textContent'), 10, 'a source')
+    page.look('page-axe-open', source)
+    redis.kill()
+    page.answers('The sale runs, with 1 warning')
+    page.look('page-axe-warning', source)
+    assert page.gate.stop() == 0
+    page.browser.wait_for('!document.getElementById("line").hidden')
+    page.look('page-axe-lost', source)
 
 
 if __name__ == '__main__':

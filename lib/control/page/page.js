@@ -342,7 +342,7 @@ function show_sinks(v) {
 
 function show_log(v) {
     const log = v.stats.log || {}, snapshot = log.snapshot || {};
-    table($('log'), [['Of the log'], ['', 'n']], [
+    table($('log'), [['Of the log'], ['Value', 'n']], [
         ['state', log.error ? `${log.state}: ${log.error}` : log.state ?? ''], ['records', counted(v, 'log.records')],
         ['commits a second', number(per_second('log.commits'))], ['longest commit', number(log.commit_max_ms ?? 0) + ' ms'],
         ['size', bytes(log.segments_bytes ?? 0)],
