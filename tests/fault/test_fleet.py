@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 import fgtest  # noqa: E402
 import fleet as fleet_demo  # noqa: E402
 from fgfleet import ENDED, ITEM, SHARDS, Buyer, Fleet  # noqa: E402
+from fgprometheus import Prometheus  # noqa: E402
 
 DONE = ('SOLD_OUT', 'INSUFFICIENT')
 
@@ -197,6 +198,8 @@ def test_operator(lab):
     another map ends"""
     fleet = Fleet(lab, start=False)
     member = fleet.members[0]
+    member.gate.settings['metrics.listen'] = '127.0.0.1:9460'
+    member.gate.write_config()
     member.gate.start(ready=False)
     member.raises('alarm')
     fgtest.wait_until(lambda: member.view()['reason'] == 'etcd has no map of the fleet', 10, 'it has read etcd')
@@ -220,6 +223,7 @@ def test_operator(lab):
     assert member.gate.fgctl('fleet', 'status')['members'] == 2
     fgtest.wait_until(lambda: member.gate.fgctl('fleet', 'status')['items'][0]['members'][1]['held'] >= 3, 10,
                       'member 0 shows what member 1 holds')
+    Prometheus(lab, member.link.a).panels_have_data(lambda query: 'floodgate_fleet_' in query)
     last = fleet.members[1].gate
     old_log(fleet, fleet.members[1])
     last.settings['fleet.shards'] = SHARDS - 1

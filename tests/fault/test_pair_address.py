@@ -12,6 +12,7 @@ import sys
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
 from fgpair import Pair, decided  # noqa: E402
+from fgprometheus import Prometheus  # noqa: E402
 from fgshop import ITEM, NsClient, add_item  # noqa: E402
 from fgtls import Authority  # noqa: E402
 
@@ -98,6 +99,7 @@ def test_operator(lab):
     pair = Pair(lab, settings={'metrics.listen': LISTEN})
     pair.start()
     first, second = pair.boxes
+    prometheus = Prometheus(lab, first.ns)
     add_item(first.gate, 10)
     shown = first.gate.fgctl('pair', 'status')
     assert (shown['role'], shown['peer']['linked'], shown['arbiter']['reachable']) == ('leader', True, True), shown
@@ -116,6 +118,7 @@ def test_operator(lab):
         return all(f'\n{line}\n' in page for line in lines)
     fgtest.wait_until(shown_as_metrics, 10, lines)
     assert not first.gate.metrics_missing('floodgate_pair_')
+    prometheus.panels_have_data(lambda query: 'floodgate_pair_' in query)
     first.gate.fgctl('pair', 'solo')
     first.gate.alarm_fires('solo', 'warning')
     first.wait('solo')

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The read-only listener of a running daemon: by curl, by promtool, and by Debian's Prometheus."""
 
-import http.client
 import json
 import os
 import re
@@ -10,10 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.parse
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
+from fgprometheus import Prometheus  # noqa: E402
 from fgshop import Shop  # noqa: E402
 
 LISTEN = '127.0.0.1:9460'  # in the namespace of the daemon
@@ -176,60 +175,6 @@ def test_taken_port(lab):
     s.audit(lab)
 
 
-class Prometheus:
-    """Debian's Prometheus with our rules, in the namespace of the daemon, which it scrapes each second."""
-
-    def __init__(self, lab, ns):
-        self.ns, folder = ns, lab.unique('prometheus')
-        os.mkdir(folder)
-        with open(f'{fgtest.ROOT}/config/prometheus.yml', encoding='utf-8') as sample:
-            text = sample.read()
-        text = text.replace('5s', '1s').replace('prometheus-rules.yml', f'{fgtest.ROOT}/config/prometheus-rules.yml')
-        with open(f'{folder}/prometheus.yml', 'w', encoding='utf-8') as out:
-            out.write(text)
-        self.process = ns.start('prometheus', f'--config.file={folder}/prometheus.yml', f'--storage.tsdb.path={folder}/data',
-                                '--web.listen-address=127.0.0.1:9090')
-        fgtest.wait_until(lambda: self.up() == [1.0], 60, 'Prometheus has scraped the appliance')
-
-    def get(self, path, **query):
-        with self.ns.inside():
-            connection = http.client.HTTPConnection('127.0.0.1', 9090, timeout=10)
-            connection.connect()
-        connection.request('GET', f'{path}?{urllib.parse.urlencode(query)}')
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        assert answer.status == 200, (path, query, text)
-        return json.loads(text)['data']
-
-    def query(self, expr):
-        """Values of the series that the expression gives now."""
-        return [float(series['value'][1]) for series in self.get('/api/v1/query', query=expr)['result']]
-
-    def up(self):
-        try:
-            return self.query('up{job="floodgate"}')
-        except (OSError, http.client.HTTPException, AssertionError):
-            return []
-
-    def firing(self):
-        """{alert: severity}"""
-        return {a['labels']['alertname']: a['labels']['severity'] for a in self.get('/api/v1/alerts')['alerts']
-                if a['state'] == 'firing'}
-
-    def rules(self):
-        return [rule for group in self.get('/api/v1/rules')['groups'] for rule in group['rules']]
-
-
-def panel_queries():
-    """{title and letter: expression} of the dashboard, as Grafana sends it."""
-    with open(f'{fgtest.ROOT}/config/grafana-floodgate.json', encoding='utf-8') as file:
-        rows = json.load(file)['panels']
-    panels = [p for row in rows for p in (row, *row.get('panels', []))]
-    return {f'{p["title"]} {t["refId"]}': t['expr'].replace('$__rate_interval', '8s').replace('$instance', '.*')
-            for p in panels for t in p.get('targets', [])}
-
-
 @fgtest.timeout(180)
 def test_prometheus(lab):
     """every panel and every rule finds data in Debian's Prometheus; alerts fire and clear with their alarms"""
@@ -240,19 +185,8 @@ def test_prometheus(lab):
     status, order = s.reserve(1)
     assert status == 'RESERVED'
     redis.command('XADD', '{floodgate}:commands', '*', 'op', 'confirm', 'user', '1', 'order', order.hex())
-    queries = panel_queries()
-    assert len(queries) > 100
     # those of a pair and of a fleet: tests/fault/test_pair_address.py, test_fleet.py
-    empty = {name for name, query in queries.items() if not re.search('floodgate_(pair|fleet)_', query)}
-
-    def all_have_data():
-        empty.difference_update({name for name in empty if prometheus.query(queries[name])})
-        return not empty
-
-    try:
-        fgtest.wait_until(all_have_data, 60, 'each panel has data')
-    except fgtest.Timeout as error:
-        raise fgtest.Timeout(f'no data: {sorted(empty)}') from error
+    assert prometheus.panels_have_data(lambda query: not re.search('floodgate_(pair|fleet)_', query)) > 80
     rules = prometheus.rules()
     assert len(rules) > 20
     for rule in rules:
@@ -268,9 +202,15 @@ def test_prometheus(lab):
     wanted = {'FloodgateAlarmSink': 'warning', 'FloodgateAlarmInbound': 'warning'}
     fgtest.wait_until(lambda: wanted.items() <= prometheus.firing().items(), 30, 'both alerts fire')
     redis.start()
-    fgtest.wait_until(lambda: 'FloodgateAlarmSink' not in prometheus.firing(), 40, 'the alert clears')
+    prometheus.alert_clears('FloodgateAlarmSink')
+    with fgtest.held(s.gate.worker_thread(1)):
+        prometheus.alert_fires('FloodgateUnhealthy')
+    prometheus.alert_clears('FloodgateUnhealthy')
     s.audit(lab)
     fgtest.wait_until(lambda: prometheus.up() == [0.0], 20, 'Prometheus sees the daemon gone')
+    prometheus.alert_fires('FloodgateDown')
+    s.gate.start()
+    prometheus.alert_clears('FloodgateDown')
 
 
 if __name__ == '__main__':
