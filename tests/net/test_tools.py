@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -195,6 +196,8 @@ WRONG = [
     ('names', 'lib/a.c', SPDX + 'static int look(void);\n', 'look: docs/glossary.md says'),
     ('names', 'lib/a.c', SPDX + 'static int guide_mask;\n', 'guide_mask: docs/glossary.md says'),
     ('worker', 'lib/stock/bank.c', SPDX + 'static void f(void)\n{\n    free(0);\n}\n', 'f: free() in worker code'),
+    ('alarms', 'lib/health/conditions.c', SPDX + 'struct condition list[] = {\n    {.name = "log"},\n};\n',
+     "no test has alarm_fires('log'"),
     ('sizes', 'lib/a.c', SPDX + 'void f(void)\n{\n' + '    g();\n' * 101 + '}\n', 'f has 102 lines'),
 ]
 
@@ -211,7 +214,7 @@ def test_lint_finds(lab):
         root = copy_tree(lab, ['lint', 'cppcheck.txt'])
         shutil.copy(os.path.join(fgtest.ROOT, '.clang-format'), root)
         subprocess.run(['git', 'init', '-q', root], check=True)
-        if check != 'worker':  # which complains about all the files that are not there
+        if check not in ('worker', 'alarms'):  # which complain about files that are not there
             code, out = lint(root, check)
             assert code == 0, (check, out)
         put(root, path, text)
@@ -280,6 +283,43 @@ def test_image_says_what_is_wrong(lab):
                                 (['--release', 'sid'], 1, '--release sid: accepted: bookworm or trixie'), ([], 1, 'tools/setup --for image')):
         done = subprocess.run([f'{TOOLS}/image', *words], env={'PATH': few}, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == code and wanted in done.stdout + done.stderr, (words, done)
+
+
+def manual(name):
+    path = os.path.join(fgtest.BUILD, 'tools', name)
+    if not os.path.exists(path):
+        raise fgtest.Skip(f'{path} is not built')
+    with open(path, encoding='utf-8') as f:
+        return f.read().replace('\\-', '-')
+
+
+def test_manual_of_the_configuration():
+    """floodgate.conf(5) has each setting of the table, in its section"""
+    with open(os.path.join(fgtest.ROOT, 'lib', 'config', 'settings.c'), encoding='utf-8') as f:
+        table = re.findall(r'^    \{"(\w+)", "(\w+)", ', f.read(), re.M)
+    shown, section = [], None
+    for title, setting in re.findall(r'^(?:\.SH \[(\w+)[^]]*\]|\.TP\n\.B (\w+))$', manual('floodgate.conf.5'), re.M):
+        section = title or section
+        shown += [(section, setting)] if setting else []
+    assert len(table) > 100 and sorted(shown) == sorted(table), set(shown) ^ set(table)
+
+
+def test_manual_of_fgctl():
+    """fgctl(1) has each command that the completion offers, in the overview and by itself, with each of its options"""
+    script, page = fgtest.command(fgtest.program('fgctl'), 'completion'), manual('fgctl.1')
+    verbs = dict(re.findall(r'^ +(\w+)\) verbs="([^"]+)"', script, re.M))
+    nouns = re.search(r'local nouns="([^"]+)"', script)[1].split()
+    options = dict(re.findall(r'^ +"([^"]+)"\) options\+="([^"]+)"', script, re.M))
+    overview, *details = re.split(r'^\.SS fgctl ', page, flags=re.M)
+    assert len(nouns) > 20 and len(verbs) > 10 and len(options) > 40
+    commands = [f'{noun} {verb}'.strip() for noun in nouns for verb in verbs.get(noun, '').split() or ['']]
+    for command in commands:
+        begins = re.compile(rf'{command}(?! [a-z])\b')
+        assert re.search(rf'^\.B {begins.pattern}', overview, re.M), command
+        own = [text for text in details if begins.match(text)]
+        assert len(own) == 1, (command, own)
+        missing = [option for option in options.get(command, '').split() if not re.search(rf'^\.B {option}\b', own[0], re.M)]
+        assert not missing, (command, missing)
 
 
 def test_setup_shows_progress_in_a_log():
