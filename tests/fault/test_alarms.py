@@ -4,6 +4,7 @@
 all tests."""
 
 import contextlib
+import itertools
 import os
 import sys
 
@@ -21,10 +22,10 @@ SLEEPS = ('35', '230')  # system calls: nanosleep, clock_nanosleep
 
 def send_until(shop, alarm, level, items=(ITEM,)):
     """Orders of ever new users, until the alarm is raised."""
-    users = iter(range(1, 20000))
+    users = itertools.count(1)
 
     def sent():
-        for user in (next(users) for _ in range(200)):
+        for user in itertools.islice(users, 200):
             shop.shop.send('RESERVE', os.urandom(16), user=user, item=items[user % len(items)], quantity=1)
         return shop.gate.alarm(alarm) == level
     fgtest.wait_until(sent, 20, f'alarm {alarm}: {level}', 0.1)
@@ -80,7 +81,7 @@ def test_deferred(lab):
     with slow_disk(folder):
         send_until(s, 'deferred', 'alarm')
         s.gate.alarm_fires('deferred', 'alarm')
-        assert s.gate.get('/v1/stats')['answers']['BUSY'] > 0
+        fgtest.wait_until(lambda: s.gate.get('/v1/stats')['answers']['BUSY'] > 0, 10, 'a request is BUSY')
     s.gate.alarm_clears('deferred')
     s.change(total=20000)
     assert s.reserve(30001)[0] == 'RESERVED'

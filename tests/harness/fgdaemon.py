@@ -197,10 +197,10 @@ class Daemon:
     def alarm(self, name):
         """Its level, as Prometheus scrapes it, by which the alert rules fire; None while nothing answers."""
         try:
-            page = self.get('/metrics') if self.running() else ''
+            status, page = self.api('GET', '/metrics') if self.running() else (503, '')
         except (OSError, http.client.HTTPException):  # it starts
             return None
-        found = re.search(rf'^floodgate_alarm_level\{{alarm="{name}"\}} ([0-2])$', page, re.M)
+        found = status == 200 and re.search(rf'^floodgate_alarm_level\{{alarm="{name}"\}} ([0-2])$', page, re.M)
         return found and ('none', 'warning', 'alarm')[int(found[1])]
 
     def alarm_fires(self, name, level, seconds=20):
