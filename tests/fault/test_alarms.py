@@ -17,7 +17,7 @@ from fgstory import make_log  # noqa: E402
 
 DENIED_MAX = 16384  # of a worker: lib/stock/stock.h
 ADDRESS = '198.18.0.100'
-SLEEPS = ('35', '230')  # system calls: nanosleep, clock_nanosleep
+SLEEPS = ('35', '230', '101', '115')  # nanosleep and clock_nanosleep, of x86-64 and of aarch64
 
 
 def send_until(shop, alarm, level, items=(ITEM,)):
