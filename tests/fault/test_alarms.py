@@ -17,6 +17,7 @@ from fgstory import make_log  # noqa: E402
 
 DENIED_MAX = 16384  # of a worker: lib/stock/stock.h
 ADDRESS = '198.18.0.100'
+QUIET = {'filter.order_rate': 0, 'workers.idle': 'sleep'}
 SLEEPS = ('35', '230', '101', '115')  # nanosleep and clock_nanosleep, of x86-64 and of aarch64
 
 
@@ -43,9 +44,10 @@ def slow_disk(folder):
         os.unlink(path)
 
 
+@fgtest.timeout(120)
 def test_ledger(lab):
     """the ledger stands still: reservations are BUSY, and a warning; it catches up, and they are accepted again"""
-    s = Shop(lab, {'total': 10000}, **{'log.ledger_lag_max': 1000, 'filter.order_rate': 0})
+    s = Shop(lab, {'total': 10000}, **{'log.ledger_lag_max': 1000, **QUIET})
     with fgtest.held(s.gate.thread('^fg-ledger$'), SLEEPS):
         send_until(s, 'ledger', 'warning')
         s.gate.alarm_fires('ledger', 'warning')
@@ -56,9 +58,10 @@ def test_ledger(lab):
     s.audit(lab)
 
 
+@fgtest.timeout(120)
 def test_parked(lab):
     """a worker stands still that has the units of items: requests of the other one wait for them, and an alarm; then they go on"""
-    s = Shop(lab, workers=2, **{'limits.parked_max': 64, 'filter.order_rate': 0})
+    s = Shop(lab, workers=2, **{'limits.parked_max': 64, **QUIET})
     items = range(ITEM + 1, ITEM + 17)
     for item in items:
         s.create(item, total=20000, hold_ms=60000)
@@ -72,9 +75,10 @@ def test_parked(lab):
     s.audit(lab)
 
 
+@fgtest.timeout(120)
 def test_deferred(lab):
     """more answers than may wait for the disk: requests are BUSY, and an alarm; it ends when the disk has written"""
-    s = Shop(lab, **{'limits.deferred_max': 64, 'filter.order_rate': 0, 'log.commit': 'plain'})
+    s = Shop(lab, **{'limits.deferred_max': 64, **QUIET, 'log.commit': 'plain'})
     folder, library = preloaded(lab, 'faulty.c', 'disk')
     s.gate.stop()
     s.gate.start(wrapper=['env', f'LD_PRELOAD={library}', f'FG_FAULTS={folder}'])
@@ -88,11 +92,12 @@ def test_deferred(lab):
     s.audit(lab)
 
 
+@fgtest.timeout(120)
 def test_denied(lab):
     """nearly as many users were denied as a worker remembers: a warning; a restart forgets those who are allowed again"""
     users = range(1, DENIED_MAX * 9 // 10 + 11)
     folder = make_log(lab, [line for n in users for line in (f'user {n} 1 1000', *(['commit'] if n % 1000 == 0 else []))])
-    s = Shop(lab, **{'log.dir': folder})
+    s = Shop(lab, **{'log.dir': folder, **QUIET})
     s.gate.alarm_fires('denied', 'warning')
     s.gate.fgctl('user', 'allow', *users[:20])
     assert [s.reserve(user)[0] for user in (users[0], users[-1])] == ['RESERVED', 'USER_DENIED']
