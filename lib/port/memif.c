@@ -18,20 +18,24 @@
 #include <rte_ethdev.h>
 #include <rte_kvargs.h>
 
-#define DEFAULT_SOCKET "/run/memif.sock" /* the driver's */
-#define INSIDE         "-port"           /* appended to the path: the driver's socket */
-#define MESSAGE        128               /* bytes of a message of the control channel */
-#define TYPE_REGION    4
-#define TYPE_RING      5
-#define TYPE_CONNECT   6
-#define TYPE_CONNECTED 7
-#define REGIONS        256   /* as many as the driver takes */
-#define LOG2_SLOTS_MAX 14    /* of a ring; the driver's limit */
-#define RING_HEADER    128   /* bytes, before its slots */
-#define RING_SLOT      16    /* bytes */
-#define POLL_MS        100   /* how often a waiting thread checks whether it should end */
-#define BARRIER_US     10000 /* where the kernel has no membarrier */
-#define HANDSHAKE_MS   2000  /* a peer that has not connected by then is sent away */
+#define DEFAULT_SOCKET  "/run/memif.sock" /* the driver's */
+#define INSIDE          "-port"           /* appended to the path: the driver's socket */
+#define MESSAGE         128               /* bytes of a message of the control channel */
+#define TYPE_ACK        1
+#define TYPE_HELLO      2
+#define TYPE_INIT       3
+#define TYPE_REGION     4
+#define TYPE_RING       5
+#define TYPE_CONNECT    6
+#define TYPE_CONNECTED  7
+#define TYPE_DISCONNECT 8
+#define REGIONS         256   /* as many as the driver takes */
+#define LOG2_SLOTS_MAX  14    /* of a ring; the driver's limit */
+#define RING_HEADER     128   /* bytes, before its slots */
+#define RING_SLOT       16    /* bytes */
+#define POLL_MS         100   /* how often a waiting thread checks whether it should end */
+#define BARRIER_US      10000 /* where the kernel has no membarrier */
+#define HANDSHAKE_MS    2000  /* a peer that has not connected by then is sent away */
 
 struct address {
     struct sockaddr_un un;
@@ -53,6 +57,7 @@ struct fg_port_memif {
     bool told_silent; /* of the peers since the last good one */
     bool told_unsafe; /* the same */
     struct {
+        bool begun;                /* it has said anything */
         uint64_t regions[REGIONS]; /* bytes of its memory; 0 = none */
         unsigned rings[2];         /* of each direction: the first so many */
     } peer;                        /* what it has said, where it brings the memory */
@@ -119,7 +124,9 @@ static void reopen(struct fg_port_memif *m)
 
 /*
  * What the driver believes a peer: that its memory is as large as it says, and stays so (else the
- * first touch beyond its end is a SIGBUS), and that its rings lie in it.
+ * first touch beyond its end is a SIGBUS), that its rings lie in it and there are as many as queues
+ * (else a queue has the place of an earlier peer's), that messages come in turn (it takes any at
+ * any time, the other role's too), and files only where they belong (it closes no others).
  */
 struct region_message { /* the protocol's */
     uint16_t type, index;
@@ -137,13 +144,16 @@ static bool region_is_safe(struct fg_port_memif *m, const uint8_t *message, int 
 {
     struct region_message region;
     struct stat st;
+    int seals;
 
     memcpy(&region, message, sizeof(region));
-    if (file < 0 || region.index >= REGIONS || m->peer.regions[region.index] || !region.bytes)
+    if (file < 0 || region.index >= REGIONS || m->peer.regions[region.index] || !region.bytes ||
+        (region.index > 0 && !m->peer.regions[region.index - 1]))
         return false;
     /* a peer may forget to seal it, and cannot object */
     fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK);
-    if (!(fcntl(file, F_GET_SEALS) & F_SEAL_SHRINK) || fstat(file, &st) < 0 ||
+    seals = fcntl(file, F_GET_SEALS); /* -1: a file on a disk */
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(file, &st) < 0 ||
         (uint64_t)st.st_size < region.bytes)
         return false;
     m->peer.regions[region.index] = region.bytes;
@@ -151,46 +161,63 @@ static bool region_is_safe(struct fg_port_memif *m, const uint8_t *message, int 
 }
 
 /* The driver counts rings, and uses the first so many of its own: so each comes once, in order. */
-static bool ring_is_safe(struct fg_port_memif *m, const uint8_t *message)
+static bool ring_is_safe(struct fg_port_memif *m, const uint8_t *message, int file)
 {
     struct ring_message ring;
 
     memcpy(&ring, message, sizeof(ring));
-    return ring.index == m->peer.rings[ring.flags & 1]++ && ring.region < REGIONS &&
+    return file >= 0 && ring.index == m->peer.rings[ring.flags & 1]++ &&
+           ring.index < m->port->options->queues && ring.region < REGIONS &&
            ring.log2_slots <= LOG2_SLOTS_MAX && ring.offset % FG_CACHE_LINE == 0 &&
            (uint64_t)ring.offset + RING_HEADER + ((uint64_t)RING_SLOT << ring.log2_slots) <=
                m->peer.regions[ring.region];
 }
 
+/* A peer begins with one message; what it may say later depends on its role. */
+static bool in_turn(struct fg_port_memif *m, int type)
+{
+    bool begun = m->peer.begun;
+
+    m->peer.begun = true;
+    if (!begun)
+        return type == (m->server ? TYPE_INIT : TYPE_HELLO);
+    return type == TYPE_DISCONNECT ||
+           (m->server ? type == TYPE_REGION || type == TYPE_RING || type == TYPE_CONNECT
+                      : type == TYPE_ACK || type == TYPE_CONNECTED);
+}
+
 /* file: that came with it; -1 = none. */
 static bool is_safe(struct fg_port_memif *m, const uint8_t *message, int type, int file)
 {
-    bool safe = type == TYPE_REGION ? region_is_safe(m, message, file)
-                : type == TYPE_RING ? ring_is_safe(m, message)
-                                    : true;
+    unsigned queues = m->port->options->queues;
+    bool safe = in_turn(m, type);
 
+    if (safe && type == TYPE_REGION)
+        safe = region_is_safe(m, message, file);
+    else if (safe && type == TYPE_RING)
+        safe = ring_is_safe(m, message, file);
+    else if (safe && type == TYPE_CONNECT)
+        safe = m->peer.rings[0] == queues && m->peer.rings[1] == queues;
     if (!safe && !m->told_unsafe) {
         m->told_unsafe = true;
         fg_diag(FG_DIAG_NOTICE,
                 "port %s: a peer of the memif was sent away: its memory could shrink (a memfd with "
-                "MFD_ALLOW_SEALING cannot), is smaller than it says, or its rings lie outside "
-                "or come twice",
-                m->port->options->name);
+                "MFD_ALLOW_SEALING cannot), is smaller than it says, its rings lie outside, come "
+                "twice or are not %u in each direction, or its messages are out of turn",
+                m->port->options->name, queues);
     }
     return safe;
 }
 
-static int first_file(struct msghdr *header)
+/* The one that came with the message; -1: none, or several. */
+static int only_file(struct msghdr *header)
 {
     struct cmsghdr *c = CMSG_FIRSTHDR(header);
     int file = -1;
 
-    for (; c; c = CMSG_NXTHDR(header, c))
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-            c->cmsg_len >= CMSG_LEN(sizeof(file))) {
-            memcpy(&file, CMSG_DATA(c), sizeof(file));
-            break;
-        }
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(file)) && !CMSG_NXTHDR(header, c))
+        memcpy(&file, CMSG_DATA(c), sizeof(file));
     return file;
 }
 
@@ -209,6 +236,7 @@ static int pass(int from, int to, struct fg_port_memif *checks)
                             .msg_control = control,
                             .msg_controllen = sizeof(control)};
     ssize_t n = recvmsg(from, &header, MSG_CMSG_CLOEXEC);
+    struct msghdr onward = header;
     int type = -1;
 
     if (n == sizeof(message) && !(header.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
@@ -216,9 +244,11 @@ static int pass(int from, int to, struct fg_port_memif *checks)
 
         memcpy(&number, message, sizeof(number));
         type = number;
-        if (checks && !is_safe(checks, message, type, first_file(&header)))
+        if (type != TYPE_REGION && type != TYPE_RING)
+            onward.msg_controllen = 0;
+        if (checks && !is_safe(checks, message, type, only_file(&header)))
             type = -1;
-        else if (to >= 0 && sendmsg(to, &header, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
+        else if (to >= 0 && sendmsg(to, &onward, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
             type = -1;
     }
     for (struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&header) : NULL; c; c = CMSG_NXTHDR(&header, c))
@@ -307,7 +337,7 @@ static void relay(struct fg_port_memif *m, int peer, int driver)
         if (type >= 0 && ready[0]) {
             if (connected)
                 break;
-            type = pass(peer, driver, m->server ? m : NULL);
+            type = pass(peer, driver, m);
             connected = type == last;
         }
         if (type < 0)

@@ -32,15 +32,15 @@ def path_of(lab):
 
 class Memif:
     """Connected when made. queues: pairs of rings, each a way to send (client to server) and one to
-    receive. change: of the body of a message of the handshake; None
-    leaves it out."""
+    receive. file: the memory; a memfd with the flags unless it is given. change: of the body of a
+    message of the handshake; None leaves it out."""
 
     def __init__(self, path, queues=1, number=0, flags=os.MFD_ALLOW_SEALING, patience=10,
-                 change=lambda kind, body: body):
+                 change=lambda kind, body: body, file=None):
         self.queues, self.rings = queues, 2 * queues
         self.buffers_at = self.rings * RING_BYTES
         self.size = self.buffers_at + self.rings * RING * BUFFER
-        self.file = os.memfd_create('memif', flags)
+        self.file = os.memfd_create('memif', flags) if file is None else os.dup(file)
         self.change = change
         os.ftruncate(self.file, self.size)
         self.memory = mmap.mmap(self.file, self.size)

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Peers of a memif that come and go under load: the daemon outlives all of them (docs/ports.md, memif)."""
 
+import array
+import glob
 import os
 import random
+import socket
 import struct
 import sys
 import time
@@ -106,13 +109,15 @@ def test_unsafe_memory(lab):
         pass
     peer.close()
     region, ring = fgmemif.ADD_REGION, fgmemif.ADD_RING
-    for hostile in ({'flags': 0}, claims(region, size=1 << 40), claims(region, size=0), claims(region, index=256),
+    disk = os.open(lab.unique('disk'), os.O_RDWR | os.O_CREAT)  # has no seals
+    for hostile in ({'flags': 0}, {'file': disk}, {'queues': 2}, claims(region, size=1 << 40), claims(region, size=0), claims(region, index=256),
                     claims(region, index=65535), claims(ring, region=1), claims(ring, offset=0xffffff80),
                     claims(ring, offset=1), claims(ring, log2=15), claims(ring, log2=255)):
         served(lab, gate).close()
         fgtest.wait_until(lambda h=hostile: refused(lab, gate, **h), 10, f'{hostile} is refused')
         assert gate.running(), (hostile, gate.output())
     assert 'a peer of the memif was sent away' in gate.output()
+    os.close(disk)
     served(lab, gate).close()
     audited(lab, gate)
 
@@ -140,6 +145,121 @@ def test_control_channel(lab):
                 pass
             assert gate.running(), (seed, gate.output())
         served(lab, gate).close()
+    audited(lab, gate)
+
+
+def files_of(gate):
+    """How many are open, but for the memory of peers that never connected: DPDK's driver keeps it (docs/ports.md)."""
+    links = []
+    for path in glob.glob(f'/proc/{gate.process.pid}/fd/*'):
+        try:
+            links.append(os.readlink(path))
+        except FileNotFoundError:
+            pass  # it was closed meanwhile
+    return len([link for link in links if 'hostile' not in link])
+
+
+class Hostile:
+    """A peer that says some right messages of a handshake, and then any: of any kind, length, number of files."""
+
+    SIZE = 1 << 20
+
+    def __init__(self, chance):
+        self.chance = chance
+        self.memory = os.memfd_create('hostile', os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.memory, self.SIZE)
+        self.files = (self.memory, os.eventfd(0), os.memfd_create('hostile-small'), *os.pipe(), os.open('/dev/null', os.O_RDWR))
+
+    def bodies(self, kind):
+        """A right body of the kind, or one of several."""
+        ring = lambda flags, index: struct.pack('<HHHIBH', flags, index, 0, fgmemif.RING_BYTES * (2 * index + flags), 8, 0)  # noqa: E731
+        return {fgmemif.INIT: [struct.pack('<HIB24s32s', fgmemif.VERSION, 0, 0, b'', b'hostile')],
+                fgmemif.ADD_REGION: [struct.pack('<HQ', index, self.SIZE) for index in (0, 1, 2, 255)],
+                fgmemif.ADD_RING: [ring(1, 0), ring(0, 0), ring(1, 1), ring(0, 1), ring(1, 9)],
+                fgmemif.CONNECT: [struct.pack('<32s', b'hostile')],
+                fgmemif.DISCONNECT: [struct.pack('<I96s', 7, b'x' * 96)]}.get(kind, [b''])
+
+    def prefix(self):
+        """The first messages of a right handshake."""
+        kinds = (fgmemif.INIT, fgmemif.ADD_REGION, fgmemif.ADD_RING, fgmemif.ADD_RING)
+        for number, kind in enumerate(kinds[:self.chance.randint(0, len(kinds))]):
+            yield kind, self.bodies(kind)[number == 3], {1: [self.memory], 2: [self.files[1]], 3: [self.files[1]]}.get(number, [])
+
+    def any(self):
+        chance = self.chance
+        kind = chance.choice((*range(1, 9), *range(1, 9), 0, 9, 255, 256, 65535))
+        body = bytearray(chance.choice(self.bodies(kind)).ljust(fgmemif.MESSAGE - 2, b'\0'))
+        for _ in range(chance.choice((0, 0, 0, 1, 2, 8))):
+            body[chance.randrange(24 if chance.random() < 0.8 else len(body))] = chance.choice((0, 1, 0x7f, 0x80, 0xff, chance.randrange(256)))
+        return kind, bytes(body), [chance.choice(self.files) for _ in range(chance.choice((0, 0, 1, 1, 1, 2, 4, 9)))]
+
+    def say(self, channel, kind, body, files, size=fgmemif.MESSAGE):
+        data = (struct.pack('<H', kind) + body).ljust(size, b'\0')[:size]
+        channel.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', files))] if files else [])
+
+    def talk(self, channel):
+        """Until it has said enough, or was sent away."""
+        channel.settimeout(0.02)
+        for _ in range(self.chance.randint(1, 10)):
+            size = self.chance.choice((*(fgmemif.MESSAGE,) * 12, 0, 1, 2, fgmemif.MESSAGE - 1, fgmemif.MESSAGE + 1, 4096))
+            self.say(channel, *self.any(), size)
+            try:
+                if self.chance.random() < 0.5 and not channel.recv(fgmemif.MESSAGE):
+                    return
+            except TimeoutError:
+                pass
+
+    def attack(self, path):
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+                channel.settimeout(1)
+                channel.connect(path)
+                for message in self.prefix():
+                    self.say(channel, *message)
+                self.talk(channel)
+        except OSError:
+            pass
+
+    def attack_connected(self, peer):
+        """As a peer that was let in."""
+        try:
+            self.talk(peer.socket)
+        except OSError:
+            pass
+        peer.close()
+
+    def close(self):
+        for file in self.files:
+            os.close(file)
+
+
+@fgtest.timeout(120)
+def test_messages(lab):
+    """300 peers that say anything, with any files: the daemon lives, keeps no files, serves the next, and sells at another port"""
+    seed = int(os.environ.get('FG_SEED', 1))
+    other = f'{lab.dir}/other.sock'
+    gate = lab.daemon(ports={'shop': {'device': fgmemif.device(lab, 'server', mac=MAC_SERVER, socket=other), 'address': SERVER},
+                             'open': {'device': fgmemif.device(lab, 'server').replace('net_memif0', 'net_memif1'),
+                                      'address': '198.18.0.99'}}, settings={
+        **SMALL, 'eal.mbufs': 8192, 'filter.enabled': 'no', 'limits.user_rate': 0}).start()
+    add_item(gate, 50)
+    shopper, hostile = Memif(other), Hostile(random.Random(seed))
+    peer = connect(lab, gate)
+    files = files_of(gate)
+    peer.close()
+    for user in range(1, 31):
+        for _ in range(9):
+            hostile.attack(fgmemif.path_of(lab))
+        hostile.attack_connected(connect(lab, gate))
+        order = frame(fgclient.request(1, gate.keys.secrets[1], 'RESERVE', os.urandom(16), user=user, item=ITEM, quantity=1))
+        assert gate.running() and shopper.send(order), gate.output()
+        reply = fgtest.wait_until(shopper.receive, 10, 'an answer at the other port')
+        assert fgclient.parse_reply(check_turned(reply), 1, gate.keys.secrets[1]).status == 'RESERVED'
+    hostile.close()
+    peer = connect(lab, gate)
+    fgtest.wait_until(lambda: files_of(gate) == files, 10, f'{files_of(gate)} open files become {files} again')
+    peer.close()
+    shopper.close()
     audited(lab, gate)
 
 
