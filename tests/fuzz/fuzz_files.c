@@ -2,10 +2,13 @@
 /*
  * Files that shoppers or other programs write, or that a crash may have damaged. The first byte of
  * an input chooses the reader, the rest is the file: nginx's log of offences, what etcd says of a
- * fleet, what a load generator was told, and what a member and a node of a pair remember.
+ * fleet, what a load generator was told, what a member and a node of a pair remember, lists of
+ * prefixes for fgctl, and properties of Kafka.
  */
 #include <fcntl.h>
 #include <stdarg.h>
+
+#include <librdkafka/rdkafka.h>
 
 #include "app/fgaudit/client.h"
 #include "app/fgaudit/pools.h"
@@ -14,6 +17,7 @@
 #include "fuzz.h"
 #include "member/memory.h"
 #include "replication/memory.h"
+#include "sink/kafka/client.h"
 
 #define NOW_MS 1764400000000 /* of the lines of nginx that are of now */
 
@@ -49,6 +53,95 @@ int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count, s
         return FG_EXIT_CONNECT;
     reported += count;
     return FG_EXIT_OK;
+}
+
+int fg_usage_error(const char *fmt, ...)
+{
+    return FG_EXIT_USAGE;
+}
+
+/* What fgctl prints of an answer. */
+void fg_print_json(const json_t *json)
+{
+}
+
+void fg_print_json_error(const json_t *json)
+{
+}
+
+/* Not called: they list and save. */
+void fg_table_add(struct fg_table *table, const char *const *cells)
+{
+    abort();
+}
+
+int fg_request_table(struct fg_cli *cli, const char *path, const char *key,
+                     const char *const *columns, unsigned count,
+                     void (*row)(void *table, json_t *entry))
+{
+    abort();
+}
+
+int fg_request_raw(struct fg_cli *cli, const char *path, struct fg_reply *reply,
+                   struct fg_error *err)
+{
+    abort();
+}
+
+bool fg_duration_parse(const char *text, uint64_t *ms, struct fg_error *err)
+{
+    abort();
+}
+
+bool fg_time_parse(const char *text, uint64_t *ms)
+{
+    abort();
+}
+
+static const char *sent;  /* the text that a list has to be sent as */
+static uint64_t prefixes; /* of requests */
+
+/* The daemon takes words of one line each. */
+int fg_request(struct fg_cli *cli, const char *method, const char *path, json_t *body,
+               json_t **reply)
+{
+    json_t *list = json_object_get(body, "prefixes"), *entry;
+    size_t i;
+
+    FG_FUZZ_CHECK(json_array_size(list) > 0);
+    json_array_foreach (list, i, entry) {
+        const char *word = json_string_value(entry);
+
+        FG_FUZZ_CHECK(word && *word && !word[strcspn(word, " \t\r\n#")]);
+    }
+    prefixes += json_array_size(list);
+    json_decref(body);
+    *reply = json_pack("{s:i}", "added", 1);
+    return FG_EXIT_OK;
+}
+
+int fg_request_text(struct fg_cli *cli, const char *path, const char *text, json_t **reply,
+                    struct fg_error *err)
+{
+    FG_FUZZ_CHECK(!strcmp(text, sent));
+    *reply = json_pack("{s:i}", "loaded", 1);
+    if (strlen(text) % 3)
+        return FG_EXIT_OK;
+    fg_fail(err, "body:1: not a prefix");
+    return FG_EXIT_REFUSED;
+}
+
+rd_kafka_conf_res_t __wrap_rd_kafka_conf_set(rd_kafka_conf_t *conf, const char *name,
+                                             const char *value, char *why, size_t size);
+
+/* No line gets past what the appliance sets itself; librdkafka's own reading is not tested. */
+rd_kafka_conf_res_t __wrap_rd_kafka_conf_set(rd_kafka_conf_t *conf, const char *name,
+                                             const char *value, char *why, size_t size)
+{
+    FG_FUZZ_CHECK(strcmp(name, "transactional.id") != 0 && strcmp(name, "acks") != 0);
+    FG_FUZZ_CHECK(!name[strcspn(name, "\n=")] && !value[strcspn(value, "\n")]);
+    snprintf(why, size, "no such property");
+    return *name == 'x' ? RD_KAFKA_CONF_UNKNOWN : RD_KAFKA_CONF_OK;
 }
 
 static void write_file(const char *name, const uint8_t *data, size_t size)
@@ -168,6 +261,60 @@ static void read_node(const uint8_t *data, size_t size)
                   again.revision == memory.revision && again.epoch == memory.epoch);
 }
 
+/* Each word of the file is sent once, or none. */
+static void add_prefixes(const char *path, const uint8_t *data, size_t size)
+{
+    static const struct fg_command command = {.noun = "block", .verb = "add"};
+    struct fg_args args = {.command = &command, .options = {path}};
+    struct fg_cli cli = {.json = size & 1};
+    uint64_t lines = 1;
+    int code;
+
+    for (size_t i = 0; i < size; i++)
+        lines += data[i] == '\n';
+    args.options[5] = size & 2 ? "" : NULL;
+    prefixes = 0;
+    code = fg_cmd_filter_change(&cli, &args);
+    FG_FUZZ_CHECK(code == FG_EXIT_OK || code == FG_EXIT_INPUT || code == FG_EXIT_USAGE);
+    FG_FUZZ_CHECK(code == FG_EXIT_OK ? prefixes <= lines : prefixes == 0);
+}
+
+/* The whole file is sent as it is, or refused. */
+static void load_prefixes(const char *path, const uint8_t *data, size_t size)
+{
+    static const struct fg_command command = {.noun = "block", .verb = "load"};
+    struct fg_args args = {.command = &command, .positions = {path}, .count = 1};
+    struct fg_cli cli = {.json = size & 1};
+    char *text = malloc(size + 1);
+    int code;
+
+    FG_FUZZ_CHECK(text);
+    memcpy(text, data, size);
+    text[size] = '\0';
+    sent = text;
+    args.options[0] = size & 2 ? "" : NULL;
+    code = fg_cmd_filter_file(&cli, &args);
+    FG_FUZZ_CHECK(code == FG_EXIT_OK || code == FG_EXIT_INPUT || code == FG_EXIT_USAGE ||
+                  code == FG_EXIT_REFUSED);
+    FG_FUZZ_CHECK(!memchr(data, 0, size) || code == FG_EXIT_INPUT);
+    free(text);
+}
+
+static void read_properties(const char *path)
+{
+    struct fg_sink_kafka_options options = {.brokers = "198.18.0.1",
+                                            .topic = "t",
+                                            .batch_max = 1,
+                                            .timeout_ms = 1000,
+                                            .retry_ms_max = 1};
+    struct fg_sink_kafka_setup setup;
+    struct fg_error err = {""};
+
+    snprintf(options.properties_file, sizeof(options.properties_file), "%s", path);
+    FG_FUZZ_CHECK(fg_sink_kafka_setup_init(&setup, &options, &err) || err.text[0]);
+    fg_sink_kafka_setup_free(&setup);
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static void remove_folder(void)
@@ -186,7 +333,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     snprintf(folder, sizeof(folder), "%.40s/fg-files-XXXXXX", base ? base : "/tmp");
     FG_FUZZ_CHECK(mkdtemp(folder));
     atexit(remove_folder);
-    FG_FUZZ_CHECK(freopen("/dev/null", "w", stdout)); /* the command prints what it reported */
+    FG_FUZZ_CHECK(freopen("/dev/null", "w", stdout)); /* the commands print what they reported */
+    FG_FUZZ_CHECK(freopen("/dev/null", "r", stdin));  /* and ask at a terminal */
     return 0;
 }
 
@@ -198,7 +346,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     fd = fuzz_file(data + 1, size - 1, path);
-    switch (data[0] % 5) {
+    switch ((data[0] - 'd') & 7) {
     case 0:
         follow(path, data + 1, size - 1);
         break;
@@ -213,6 +361,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 4:
         read_node(data + 1, size - 1);
+        break;
+    case 5:
+        add_prefixes(path, data + 1, size - 1);
+        break;
+    case 6:
+        load_prefixes(path, data + 1, size - 1);
+        break;
+    case 7:
+        read_properties(path);
     }
     close(fd);
     return 0;
