@@ -309,14 +309,24 @@ void disk_power_back(struct disk *d)
     d->off = false;
 }
 
-static void empty(const struct disk *d)
+static void empty_folder(const char *path)
 {
-    DIR *dir = opendir(d->path);
+    DIR *dir = opendir(path);
 
     for (struct dirent *e; dir && (e = readdir(dir)) != NULL;)
-        unlinkat(d->fd, e->d_name, 0);
+        unlinkat(dirfd(dir), e->d_name, 0);
     if (dir)
         closedir(dir);
+}
+
+static void empty(const struct disk *d)
+{
+    char fill[sizeof(d->path) + sizeof(FG_JOURNAL_FILL_DIR) + 1];
+
+    snprintf(fill, sizeof(fill), "%s/" FG_JOURNAL_FILL_DIR, d->path);
+    empty_folder(fill);
+    rmdir(fill);
+    empty_folder(d->path);
 }
 
 void disk_begin(struct disk *d, const char *path, uint64_t *now_ms, uint64_t *random)

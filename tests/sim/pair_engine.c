@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "ledger/snapshot.h"
 #include "stock/feed.h"
 #include "stock/stock.h"
 #include "world.h"
@@ -37,9 +38,11 @@ static struct fg_stock *create(const struct sim_engine *e)
 }
 
 struct sim_engine *sim_engine_begin(struct fg_ring *ring, const struct fg_journal_watermark *mark,
-                                    const struct fg_journal_pairing *pairing, const char *dir)
+                                    const struct fg_journal_pairing *pairing, const char *dir,
+                                    struct fg_ledger *ledger)
 {
     struct sim_engine *e = calloc(1, sizeof(*e));
+    struct fg_error err = {""};
 
     FG_ASSERT(e);
     e->pairing = pairing;
@@ -56,8 +59,8 @@ struct sim_engine *sim_engine_begin(struct fg_ring *ring, const struct fg_journa
                                          .mark = mark,
                                          .committed = pairing->committed};
     e->stock = create(e);
-    e->ledger = fg_ledger_create();
-    FG_ASSERT(e->ledger);
+    e->ledger = ledger;
+    FG_ASSERT(fg_stock_load(e->stock, e->ledger, &err));
     return e;
 }
 
@@ -83,7 +86,7 @@ static bool feed_some(struct sim_engine *e, size_t n, struct fg_error *err)
 {
     if (!fg_ledger_apply_all(e->ledger, e->records, n, err))
         return false;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && !e->leads; i++) /* then it knows by itself */
         if (!fg_stock_feed(e->stock, e->ledger, &e->records[i], err))
             return false;
     return true;
@@ -129,6 +132,17 @@ static void check_told(struct sim_world *w, const struct sim_node *n, const stru
                      (unsigned long long)k, o ? fg_ledger_order_state_name(o->state) : "unknown",
                      fg_ledger_order_state_name(w->orders[k]));
     }
+}
+
+uint64_t sim_engine_snapshot(struct sim_world *w, const struct sim_node *n, struct sim_engine *e)
+{
+    struct fg_error err = {""};
+
+    if (!feed(w, n, e, n->view.committed) || !fg_ledger_seq(e->ledger))
+        return 0;
+    if (!fg_ledger_snapshot_write(e->ledger, e->dir, LOG_ID, unix_ms(w), &err))
+        sim_fail(w, "node %u cannot write a snapshot: %s", n->index, err.text);
+    return fg_ledger_seq(e->ledger);
 }
 
 /* All records before the new epoch, and the two that begin it. */

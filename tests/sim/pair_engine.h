@@ -7,14 +7,19 @@
 #define FG_SIM_PAIR_ENGINE_H
 
 #include "journal/pairing.h"
+#include "ledger/ledger.h"
 #include "pair_world.h"
 
 struct sim_engine;
 
-/* Of a process. The engine has nothing yet; ring and mark are the journal's. */
+/* Of a process, with what is in the ledger, which becomes the engine's; ring and mark are the
+ * journal's. */
 struct sim_engine *sim_engine_begin(struct fg_ring *ring, const struct fg_journal_watermark *mark,
-                                    const struct fg_journal_pairing *pairing, const char *dir);
+                                    const struct fg_journal_pairing *pairing, const char *dir,
+                                    struct fg_ledger *ledger);
 void sim_engine_end(struct sim_engine *e);
+/* Writes a snapshot of what is committed into the folder of the log. Its last record; 0: none. */
+uint64_t sim_engine_snapshot(struct sim_world *w, const struct sim_node *n, struct sim_engine *e);
 /* Files of the log were replaced. */
 void sim_engine_reopen(struct sim_engine *e);
 /* Feeds, takes over, or gives answers. */

@@ -4,6 +4,7 @@
  * carried out by the committer, in the place of the journal's thread and of lib/replication's
  * log.c. node.disk is the oracle's copy, from what was shipped, staged or read back.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <malloc.h>
@@ -14,7 +15,10 @@
 #include "base/diag.h"
 #include "journal/orders.h"
 #include "journal/recover.h"
+#include "journal/retire.h"
 #include "journal/standby.h"
+#include "ledger/fill.h"
+#include "ledger/recover.h"
 #include "pair_disk.h"
 #include "pair_engine.h"
 #include "pair_world.h"
@@ -36,6 +40,7 @@ struct sim_log {
     uint64_t reader_next;
     uint64_t busy_ms; /* the thread waits for a sync */
     bool cutting, sealing, solo;
+    uint64_t filled; /* of the disk: the snapshot that lies in `fill`; 0: none */
     uint64_t cut_to, cuts, seals, leading_epoch, committed;
 };
 
@@ -139,6 +144,7 @@ static struct fg_journal_options options_of(const struct sim_world *w, const str
 {
     return (struct fg_journal_options){.dir = l->disk.path,
                                        .segment_bytes = FG_JOURNAL_SEGMENT_BYTES_MIN,
+                                       .retired = w->options.retires,
                                        .way = w->seed % 2 ? FG_JOURNAL_WAY_PLAIN
                                                           : FG_JOURNAL_WAY_URING,
                                        .now_ms = w->now_ms};
@@ -199,10 +205,36 @@ void sim_log_end(struct sim_world *w, struct sim_node *n)
     free(l);
 }
 
+/* From the newest snapshot and the log, up to what is committed. */
+static struct fg_ledger *recover(struct sim_world *w, const struct sim_log *l,
+                                 struct fg_journal *journal)
+{
+    uint64_t committed = 0;
+    struct fg_ledger_recovery r = {
+        .dir = l->disk.path, .orders_max = SIM_ORDERS_MAX, .committed_seq = &committed};
+    struct fg_ledger_snapshot_info from;
+    struct fg_error err = {""};
+    struct fg_ledger *ledger = NULL;
+
+    if (!journal)
+        return fg_ledger_create();
+    r.appliance_id = fg_journal_appliance(journal);
+    r.first_seq = fg_journal_begin_seq(journal);
+    r.last_seq = fg_journal_last_seq(journal);
+    if (!fg_journal_committed(journal, &committed, &err) ||
+        !(ledger = fg_ledger_recover(&r, &from, &err)))
+        sim_fail(w, "the ledger cannot be recovered: %s", err.text);
+    return ledger ? ledger : fg_ledger_create();
+}
+
 static void open_pairing(struct sim_world *w, struct sim_log *l, struct fg_journal *journal)
 {
-    const struct fg_journal_pairing_options o = {
-        .journal = journal, .workers = 1, .log = options_of(w, l)};
+    struct fg_ledger *ledger = recover(w, l, journal);
+    const struct fg_journal_pairing_options o = {.journal = journal,
+                                                 .workers = 1,
+                                                 .log = options_of(w, l),
+                                                 .epochs = fg_ledger_epochs(ledger),
+                                                 .committed_seq = fg_ledger_seq(ledger)};
     struct fg_error err = {""};
 
     l->pairing = fg_journal_pairing_create(&o, &err);
@@ -212,7 +244,9 @@ static void open_pairing(struct sim_world *w, struct sim_log *l, struct fg_journ
         !fg_journal_committer_init(&l->committer, journal, &l->ring, &l->mark, 1, 64, &err))
         sim_fail(w, "%s", err.text);
     else
-        l->engine = sim_engine_begin(l->ring, &l->mark, l->pairing, l->disk.path);
+        l->engine = sim_engine_begin(l->ring, &l->mark, l->pairing, l->disk.path, ledger);
+    if (!l->engine)
+        fg_ledger_destroy(ledger);
 }
 
 static void open_failed(struct sim_world *w, struct sim_node *n, const char *why)
@@ -225,6 +259,50 @@ static void open_failed(struct sim_world *w, struct sim_node *n, const char *why
     disk_power_back(&l->disk);
 }
 
+/* The newest snapshot in a folder; 0 = none. */
+static uint64_t newest_snapshot(const struct disk *d)
+{
+    struct fg_error err = {""};
+    uint64_t *seqs, seq;
+    size_t count;
+
+    FG_ASSERT(
+        fg_journal_file_list(d->fd, d->path, FG_JOURNAL_SNAPSHOT_SUFFIX, &seqs, &count, &err));
+    seq = count ? seqs[count - 1] : 0;
+    free(seqs);
+    return seq;
+}
+
+/* A snapshot that came takes the place of the log. False: the power went, or it failed. */
+static bool install(struct sim_world *w, struct sim_node *n, const struct fg_journal_options *o)
+{
+    struct sim_disk *d = &n->disk;
+    struct sim_log *l = d->real;
+    struct fg_error err = {""};
+    uint64_t seq = 0, had = l->filled;
+
+    if (!had)
+        return true;
+    if (!w->calm && sim_chance(w, 300000))
+        l->disk.fuse = 1 + (unsigned)sim_random(w, 16);
+    active = &l->disk;
+    if (!fg_ledger_fill_install_on(&l->disk.ops, o, &seq, &err)) {
+        open_failed(w, n, err.text);
+        return false;
+    }
+    l->filled = 0;
+    if (!seq && newest_snapshot(&l->disk) == had) /* a power cut came right after the last step */
+        seq = had;
+    if (seq != had || fg_journal_first_seq(l->disk.path, &err) != had + 1) {
+        sim_fail(w, "node %u does not take the snapshot that it was filled with", n->index);
+        return false;
+    }
+    memcpy(d->log + 1, w->history + 1, had * sizeof(d->log[0]));
+    d->written = d->durable = d->snapshot = had;
+    w->fills++;
+    return true;
+}
+
 bool sim_log_open(struct sim_world *w, struct sim_node *n, struct fg_pair_log *log)
 {
     struct sim_disk *d = &n->disk;
@@ -234,7 +312,11 @@ bool sim_log_open(struct sim_world *w, struct sim_node *n, struct fg_pair_log *l
     struct fg_journal *journal = NULL;
     uint32_t skip;
     struct fg_error err = {""};
+    uint64_t first;
 
+    if (!install(w, n, &o))
+        return false;
+    l->disk.fuse = 0;
     if (!w->calm && sim_chance(w, 50000))
         l->disk.fuse = 1 + (unsigned)sim_random(w, 8);
     d->exists = fg_journal_found(l->disk.path);
@@ -243,8 +325,9 @@ bool sim_log_open(struct sim_world *w, struct sim_node *n, struct fg_pair_log *l
         return false;
     }
     l->disk.fuse = 0;
+    first = d->exists ? fg_journal_begin_seq(journal) : 0;
     if (d->exists)
-        read_back(w, n, d->durable > READ_BACK ? d->durable - READ_BACK : 0);
+        read_back(w, n, d->durable > READ_BACK + first ? d->durable - READ_BACK : first - 1);
     open_pairing(w, l, journal);
     if (w->failure[0])
         return false;
@@ -287,6 +370,7 @@ void sim_log_stop(struct sim_world *w, struct sim_node *n, bool power)
     l->reader = NULL;
     if (l->disk.off)
         disk_power_back(&l->disk);
+    n->fill_ms = 0;
     shorten(d, l->cutting ? l->cut_to : d->durable);
     d->written = d->durable;
 }
@@ -435,12 +519,53 @@ static bool begin_commit(struct sim_world *w, struct sim_log *l)
     return fg_journal_committer_begin(c, w->now_ms) > 0 && c->depth == 1;
 }
 
+/* As lib/replication's keeper leaves it: whole and durable, below the folder of the log. */
+static void copy_snapshot(const struct disk *from, const struct disk *to, uint64_t seq)
+{
+    char name[FG_JOURNAL_NAME_SIZE], path[40 + FG_JOURNAL_NAME_SIZE];
+    uint8_t bytes[65536];
+    int in, out;
+
+    fg_journal_file_name(name, seq, FG_JOURNAL_SNAPSHOT_SUFFIX);
+    snprintf(path, sizeof(path), FG_JOURNAL_FILL_DIR "/%s", name);
+    FG_ASSERT(mkdirat(to->fd, FG_JOURNAL_FILL_DIR, 0700) == 0 || errno == EEXIST);
+    in = openat(from->fd, name, O_RDONLY | O_CLOEXEC);
+    out = openat(to->fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FG_ASSERT(in >= 0 && out >= 0);
+    for (ssize_t got; (got = read(in, bytes, sizeof(bytes))) > 0;)
+        FG_ASSERT(write(out, bytes, (size_t)got) == got);
+    close(in);
+    close(out);
+}
+
+static void finish_fill(struct sim_world *w, struct sim_node *n)
+{
+    const struct sim_node *other = &w->node[1 - n->index];
+    struct sim_log *l = n->disk.real;
+    uint64_t seq = newest_snapshot(&other->disk.real->disk);
+
+    n->fill_ms = 0;
+    if (n->view.state != FG_PAIR_STATE_FILLING || !other->pair || !n->link)
+        return; /* the link will break, or broke */
+    if (!seq || seq < n->disk.written) {
+        sim_fail(w, "node %u is to be filled from a snapshot of record %llu, and has %llu",
+                 n->index, (unsigned long long)seq, (unsigned long long)n->disk.written);
+        return;
+    }
+    copy_snapshot(&other->disk.real->disk, &l->disk, seq);
+    l->filled = seq;
+    fg_pair_filled(n->pair, true);
+    sim_drain(w, n);
+}
+
 void sim_log_step(struct sim_world *w, struct sim_node *n)
 {
     struct sim_log *l = n->disk.real;
     bool synced;
 
-    if (l->busy_ms > w->now_ms)
+    if (n->fill_ms && n->fill_ms <= w->now_ms)
+        finish_fill(w, n);
+    if (!n->pair || l->busy_ms > w->now_ms)
         return;
     tell(w, n);
     if (!n->pair || w->failure[0])
@@ -489,8 +614,13 @@ void sim_log_order(struct sim_world *w, struct sim_node *n, const struct fg_pair
         l->seals++;
         fg_journal_pairing_seal(l->pairing);
         break;
+    case FG_PAIR_FILL:
+        n->fill_ms = w->now_ms + 1 + sim_random(w, 500);
+        if (!w->options.retires)
+            sim_fail(w, "node %u is to be filled, and no log was retired", n->index);
+        break;
     default:
-        sim_fail(w, "node %u is to be filled, and no log was retired", n->index);
+        FG_ASSERT(!"an order to the log");
     }
 }
 
@@ -538,8 +668,23 @@ void sim_log_read(struct sim_world *w, struct sim_node *n, uint64_t first, uint3
         memcpy(bytes, to, (size_t)count * FG_PAIR_RECORD_SIZE);
 }
 
+/* Old segments go: what a snapshot holds, and the peer does not ask for any more. */
 void sim_log_retire(struct sim_world *w, struct sim_node *n)
 {
+    struct sim_log *l = n->disk.real;
+    struct fg_error err = {""};
+    uint64_t seq;
+
+    if (!n->pair || !n->disk.exists || l->cutting ||
+        (n->view.state != FG_PAIR_STATE_SYNC && n->link))
+        return;
+    seq = sim_engine_snapshot(w, n, l->engine);
+    if (!seq)
+        return;
+    n->disk.snapshot = seq;
+    if (fg_journal_retire_on(&l->disk.ops, l->disk.path, seq, 0, &err) < 0)
+        sim_fail(w, "node %u: %s", n->index, err.text);
+    fg_pair_retired(n->pair, fg_journal_first_seq(l->disk.path, &err));
 }
 
 /* Segments behind it are gone, and in its own there are zeros. */

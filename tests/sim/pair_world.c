@@ -44,6 +44,8 @@ static void stop(struct sim_world *w, struct sim_node *n, bool power, bool other
     n->pair = NULL;
     sim_log_stop(w, n, power);
     n->start_ms = w->now_ms + 5 + sim_random(w, w->calm ? 100 : 1500);
+    if (w->options.retires && !w->calm && sim_chance(w, 200000))
+        n->start_ms += sim_random(w, 6000); /* until its leader has not all of the log any more */
     n->led_ms = n->paused_ms = 0;
     n->pipe_ms = 0;
     memset(&n->view, 0, sizeof(n->view));
@@ -68,7 +70,7 @@ static void requests(struct sim_world *w, struct sim_node *n)
         return;
     if (n->view.accepting && n->view.valid_until_ms >= w->now_ms)
         n->pipe_ms = w->now_ms + 3;
-    if (n->pipe_ms > w->now_ms && sim_chance(w, 200000))
+    if (n->pipe_ms > w->now_ms && sim_chance(w, w->options.retires ? 600000 : 200000))
         sim_log_record(w, n);
 }
 
@@ -209,7 +211,7 @@ static void faults(struct sim_world *w)
         fg_pair_alone(n->pair, sim_chance(w, 400000));
         sim_drain(w, n);
     }
-    if (w->options.retires && sim_chance(w, 500))
+    if (w->options.retires && sim_chance(w, 1500))
         sim_log_retire(w, &w->node[sim_random(w, 2)]);
     if (w->options.old_disks && sim_chance(w, 300))
         lose_disk(w);
