@@ -180,9 +180,9 @@ def test_poison(lab):
     ids[sale.redis.command('XADD', COMMANDS, '*', 'op', '\x1b[31mred', 'user', 1, 'order', order)] = (
         "op '?[31mred'", ('op', '\x1b[31mred'))
     good = sale.command('confirm', user, order)
-    sale.gate.alarm_fires('dead', 'alarm')
-    alarm = [a['text'] for a in sale.gate.get('/v1/status')['alarms'] if a['name'] == 'dead']
+    alarm = wait_until(lambda: [a['text'] for a in sale.gate.get('/v1/status')['alarms'] if a['name'] == 'dead'], 10, 'the alarm')
     assert 'were not done: ' in alarm[0], alarm
+    sale.gate.alarm_fires('dead', 'alarm')
     have = sale.answered([good, *ids])
     assert have[good]['status'] == 'SOLD' and len(have) == 1 + len(ids)
     assert have[named]['ref'] == 'invoice 7', have[named]
@@ -219,9 +219,9 @@ def test_a_trimmed_stream(lab):
 
     def lost(n):
         wait_until(lambda: sale.status()['trimmed'] == n, 10, f'{n} are missed')
-        sale.gate.alarm_fires('trimmed', 'alarm')
-        alarm = trimmed(sale)
+        alarm = wait_until(lambda: trimmed(sale), 10, 'the alarm')
         assert f'(XADD with MAXLEN, XTRIM, XDEL): {n}' in alarm['text'], alarm
+        sale.gate.alarm_fires('trimmed', 'alarm')
 
     sale.answered(add(orders[:2], 'MAXLEN', 5))  # nothing is lost, although a length is given
     assert sale.status()['trimmed'] == 0 and not trimmed(sale), sale.status()
