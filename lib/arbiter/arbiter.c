@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "arbiter/arbiter.h"
+#include "arbiter/internal.h"
 
 #include <pthread.h>
 #include <string.h>
 
 #include <openssl/evp.h>
 
-#include "arbiter/etcd.h"
 #include "base/clock.h"
-
-#define FULL_KEY_MAX (sizeof(((struct fg_arbiter_options *)0)->prefix) + FG_ARBITER_KEY_MAX)
-#define TOKEN_MAX    512
-
-struct fg_arbiter {
-    struct fg_arbiter_options options;
-    char names[sizeof(((struct fg_arbiter_options *)0)->endpoints)];
-    const char *endpoints[FG_ARBITER_ENDPOINTS_MAX];
-    unsigned endpoints_len, current; /* the one that answered last is asked first */
-    char token[TOKEN_MAX];           /* of the login; "" = none yet */
-    CURL *curl;
-};
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -99,8 +86,7 @@ static bool base64_read(const json_t *from, struct fg_arbiter_value *to)
     return true;
 }
 
-/* 64-bit numbers are strings in protobuf's JSON. */
-static bool revision_read(const json_t *object, const char *name, int64_t *revision)
+bool fg_arbiter_read_revision(const json_t *object, const char *name, int64_t *revision)
 {
     const char *text = json_string_value(json_object_get(object, name));
     char *end;
@@ -111,7 +97,7 @@ static bool revision_read(const json_t *object, const char *name, int64_t *revis
     return *end == 0;
 }
 
-static json_t *key_of(const struct fg_arbiter *a, const char *key)
+json_t *fg_arbiter_key(const struct fg_arbiter *a, const char *key)
 {
     char text[FULL_KEY_MAX + 1];
 
@@ -122,9 +108,8 @@ static json_t *key_of(const struct fg_arbiter *a, const char *key)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-/* Takes a new token. False: answer says why. */
-static bool login(struct fg_arbiter *a, const char *endpoint, long timeout_ms,
-                  struct etcd_answer *answer, struct fg_error *err)
+bool fg_arbiter_login(struct fg_arbiter *a, const char *endpoint, long timeout_ms,
+                      struct etcd_answer *answer, struct fg_error *err)
 {
     char password[FG_SECRET_MAX];
     const char *token;
@@ -162,7 +147,8 @@ static void ask_one(struct fg_arbiter *a, const char *endpoint, const char *path
                     struct fg_error *err)
 {
     for (unsigned attempt = 0; attempt < 2; attempt++) {
-        if (a->options.user[0] && !a->token[0] && !login(a, endpoint, timeout_ms, answer, err))
+        if (a->options.user[0] && !a->token[0] &&
+            !fg_arbiter_login(a, endpoint, timeout_ms, answer, err))
             return;
         json_decref(answer->json);
         etcd_post(a->curl, &a->options, endpoint, path, body, a->token, timeout_ms, answer, err);
@@ -225,11 +211,12 @@ static bool read_value(const json_t *json, struct fg_arbiter_value *value)
     const json_t *found = json_object_get(json, "kvs"), *kv = json_array_get(found, 0);
 
     *value = (struct fg_arbiter_value){0};
-    if (!revision_read(json_object_get(json, "header"), "revision", &value->store))
+    if (!fg_arbiter_read_revision(json_object_get(json, "header"), "revision", &value->store))
         return false;
     if (!found || (json_is_array(found) && json_array_size(found) == 0))
         return true;
-    return json_array_size(found) == 1 && revision_read(kv, "mod_revision", &value->revision) &&
+    return json_array_size(found) == 1 &&
+           fg_arbiter_read_revision(kv, "mod_revision", &value->revision) &&
            base64_read(json_object_get(kv, "value"), value);
 }
 
@@ -237,7 +224,7 @@ enum fg_arbiter_result fg_arbiter_read(struct fg_arbiter *a, const char *key,
                                        struct fg_arbiter_value *value, struct fg_error *err)
 {
     struct etcd_answer answer = {0};
-    json_t *body = json_pack("{s:o}", "key", key_of(a, key));
+    json_t *body = json_pack("{s:o}", "key", fg_arbiter_key(a, key));
     enum fg_arbiter_result result;
 
     FG_ASSERT(body);
@@ -257,7 +244,7 @@ static enum fg_arbiter_result read_swap(const struct fg_arbiter *a, const json_t
 {
     const json_t *succeeded = json_object_get(json, "succeeded");
 
-    if (!revision_read(json_object_get(json, "header"), "revision", revision) ||
+    if (!fg_arbiter_read_revision(json_object_get(json, "header"), "revision", revision) ||
         (succeeded && !json_is_boolean(succeeded))) {
         fg_fail(err, "%s: an answer that no etcd gives", a->endpoints[a->current]);
         return FG_ARBITER_UNKNOWN;
@@ -275,9 +262,9 @@ enum fg_arbiter_result fg_arbiter_swap(struct fg_arbiter *a, const struct fg_arb
 
     snprintf(guard_revision, sizeof(guard_revision), "%lld", (long long)swap->revision);
     body = json_pack("{s:[{s:o, s:s, s:s, s:s}], s:[{s:{s:o, s:o}}]}", "compare", "key",
-                     key_of(a, swap->guard), "target", "MOD", "result", "EQUAL", "mod_revision",
-                     guard_revision, "success", "request_put", "key", key_of(a, swap->key), "value",
-                     base64(swap->bytes, swap->size));
+                     fg_arbiter_key(a, swap->guard), "target", "MOD", "result", "EQUAL",
+                     "mod_revision", guard_revision, "success", "request_put", "key",
+                     fg_arbiter_key(a, swap->key), "value", base64(swap->bytes, swap->size));
     FG_ASSERT(body);
     result = ask(a, "/v3/kv/txn", body, false, &answer, err);
     if (result == FG_ARBITER_DONE)
@@ -291,9 +278,8 @@ enum fg_arbiter_result fg_arbiter_swap(struct fg_arbiter *a, const struct fg_arb
 
 #define PAGE (2 * FG_ARBITER_PUTS_MAX) /* more than one commit changes */
 
-/* {"key", "mod_revision", "value"}; false: no etcd gives it. */
-static bool read_kv(const struct fg_arbiter *a, const json_t *kv, int64_t store,
-                    char key[FULL_KEY_MAX + 1], struct fg_arbiter_value *value)
+bool fg_arbiter_read_kv(const struct fg_arbiter *a, const json_t *kv, int64_t store,
+                        char key[FULL_KEY_MAX + 1], struct fg_arbiter_value *value)
 {
     struct fg_arbiter_value name = {0};
     size_t prefix = strlen(a->options.prefix);
@@ -301,7 +287,8 @@ static bool read_kv(const struct fg_arbiter *a, const json_t *kv, int64_t store,
     *value = (struct fg_arbiter_value){.store = store};
     if (!base64_read(json_object_get(kv, "key"), &name) || name.size > FULL_KEY_MAX ||
         name.size < prefix || memcmp(name.bytes, a->options.prefix, prefix) != 0 ||
-        memchr(name.bytes, 0, name.size) || !revision_read(kv, "mod_revision", &value->revision) ||
+        memchr(name.bytes, 0, name.size) ||
+        !fg_arbiter_read_revision(kv, "mod_revision", &value->revision) ||
         !base64_read(json_object_get(kv, "value"), value))
         return false;
     memcpy(key, name.bytes + prefix, name.size - prefix);
@@ -314,8 +301,8 @@ static json_t *compare_of(const struct fg_arbiter *a, const struct fg_arbiter_pu
     char revision[24];
 
     snprintf(revision, sizeof(revision), "%lld", (long long)put->revision);
-    return json_pack("{s:o, s:s, s:s, s:s}", "key", key_of(a, put->key), "target", "MOD", "result",
-                     "EQUAL", "mod_revision", revision);
+    return json_pack("{s:o, s:s, s:s, s:s}", "key", fg_arbiter_key(a, put->key), "target", "MOD",
+                     "result", "EQUAL", "mod_revision", revision);
 }
 
 static json_t *commit_body(const struct fg_arbiter *a, const struct fg_arbiter_put *puts,
@@ -325,11 +312,11 @@ static json_t *commit_body(const struct fg_arbiter *a, const struct fg_arbiter_p
 
     for (unsigned i = 0; i < len; i++) {
         json_array_append_new(compare, compare_of(a, &puts[i]));
-        json_array_append_new(
-            failure, json_pack("{s:{s:o}}", "request_range", "key", key_of(a, puts[i].key)));
+        json_array_append_new(failure, json_pack("{s:{s:o}}", "request_range", "key",
+                                                 fg_arbiter_key(a, puts[i].key)));
         if (puts[i].bytes)
             json_array_append_new(success, json_pack("{s:{s:o, s:o}}", "request_put", "key",
-                                                     key_of(a, puts[i].key), "value",
+                                                     fg_arbiter_key(a, puts[i].key), "value",
                                                      base64(puts[i].bytes, puts[i].size)));
     }
     body = json_pack("{s:o, s:o, s:o}", "compare", compare, "success", success, "failure", failure);
@@ -352,7 +339,8 @@ static bool read_failure(const struct fg_arbiter *a, const json_t *json,
         const json_t *kv = json_array_get(json_object_get(range, "kvs"), 0);
         struct fg_arbiter_value value = {.store = store};
 
-        if (!range || (kv && (!read_kv(a, kv, store, key, &value) || strcmp(key, puts[i].key))))
+        if (!range ||
+            (kv && (!fg_arbiter_read_kv(a, kv, store, key, &value) || strcmp(key, puts[i].key))))
             return false;
         seen(ctx, puts[i].key, &value);
     }
@@ -380,19 +368,26 @@ enum fg_arbiter_result fg_arbiter_commit(struct fg_arbiter *a, const struct fg_a
     return result;
 }
 
-static json_t *changes_body(const struct fg_arbiter *a, const char *start, int64_t since)
+json_t *fg_arbiter_key_behind(const struct fg_arbiter *a, const char *start)
 {
-    char end[FULL_KEY_MAX + 1], revision[24];
+    char end[FULL_KEY_MAX + 1];
     size_t len;
-    json_t *body;
 
     FG_ASSERT(start[0] && strlen(start) <= FG_ARBITER_KEY_MAX);
     len = (size_t)snprintf(end, sizeof(end), "%s%s", a->options.prefix, start);
-    end[len - 1]++; /* the first key behind all of them */
+    end[len - 1]++;
+    return base64(end, len);
+}
+
+static json_t *changes_body(const struct fg_arbiter *a, const char *start, int64_t since)
+{
+    char revision[24];
+    json_t *body;
+
     snprintf(revision, sizeof(revision), "%lld", (long long)since + 1);
-    body = json_pack("{s:o, s:o, s:s, s:s, s:s, s:i}", "key", key_of(a, start), "range_end",
-                     base64(end, len), "min_mod_revision", revision, "sort_target", "MOD",
-                     "sort_order", "ASCEND", "limit", PAGE);
+    body = json_pack("{s:o, s:o, s:s, s:s, s:s, s:i}", "key", fg_arbiter_key(a, start), "range_end",
+                     fg_arbiter_key_behind(a, start), "min_mod_revision", revision, "sort_target",
+                     "MOD", "sort_order", "ASCEND", "limit", PAGE);
     FG_ASSERT(body);
     return body;
 }
@@ -407,11 +402,12 @@ static bool read_changes(const struct fg_arbiter *a, const json_t *json, int64_t
     int64_t newest = *since;
 
     *more = json_is_true(json_object_get(json, "more"));
-    if (!revision_read(json_object_get(json, "header"), "revision", store) ||
+    if (!fg_arbiter_read_revision(json_object_get(json, "header"), "revision", store) ||
         (kvs && !json_is_array(kvs)))
         return false;
     for (size_t i = 0; i < json_array_size(kvs); i++) {
-        if (!read_kv(a, json_array_get(kvs, i), *store, key, &value) || value.revision < newest)
+        if (!fg_arbiter_read_kv(a, json_array_get(kvs, i), *store, key, &value) ||
+            value.revision < newest)
             return false;
         if (value.revision > newest)
             *since = newest;

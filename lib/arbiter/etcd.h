@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One request to one endpoint of etcd's JSON gateway, by libcurl. Private to lib/arbiter. */
+/* Requests to one endpoint of etcd's JSON gateway, by libcurl. Private to lib/arbiter. */
 #ifndef FG_ARBITER_ETCD_H
 #define FG_ARBITER_ETCD_H
 
@@ -25,5 +25,21 @@ struct etcd_answer {
 void etcd_post(CURL *curl, const struct fg_arbiter_options *options, const char *endpoint,
                const char *path, const json_t *body, const char *token, long timeout_ms,
                struct etcd_answer *answer, struct fg_error *err);
+
+/* A line of a stream, without its end. False and err: the stream is to end. */
+typedef bool etcd_line(void *ctx, const char *text, size_t size, struct fg_error *err);
+
+struct etcd_stream;
+
+struct etcd_stream *etcd_stream_open(void);
+void etcd_stream_close(struct etcd_stream *s);
+
+/* Posts `body`, and takes the lines of the answer until it ends; err says why it did. */
+void etcd_stream_run(struct etcd_stream *s, const struct fg_arbiter_options *options,
+                     const char *endpoint, const char *path, const json_t *body, const char *token,
+                     etcd_line *line, void *ctx, struct fg_error *err);
+
+/* Ends the run that is under way, or the next one. Any thread. */
+void etcd_stream_cut(struct etcd_stream *s);
 
 #endif

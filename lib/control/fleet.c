@@ -48,9 +48,9 @@ static json_t *fleet_json(const struct fg_control_fleet *fleet)
     json_object_set_new(json, "silent", members_json(v->silent));
     json_object_set_new(json, "retired", members_json(v->map.retired));
     json_object_set_new(json, "etcd",
-                        json_pack("{s:s, s:b, s:o, s:I}", "endpoints", s->etcd.endpoints,
+                        json_pack("{s:s, s:b, s:o, s:I, s:b}", "endpoints", s->etcd.endpoints,
                                   "reachable", m->etcd_ok, "error", fg_json_text(m->etcd_error),
-                                  "took_ms", (json_int_t)m->etcd_ms));
+                                  "took_ms", (json_int_t)m->etcd_ms, "watched", v->watched));
     json_object_set_new(json, "seen_error", fg_json_text(m->seen_error));
     json_object_set_new(json, "counters", counters_json(v));
     return json;

@@ -15,9 +15,17 @@ static uint64_t draw(struct fg_fleet *f, uint64_t below)
 
 /* ---- reads ----------------------------------------------------------------------------------- */
 
+/* A read brought nothing that the watch has not told by now. */
+bool fg_fleet_is_watched(const struct fg_fleet *f)
+{
+    return f->watched && f->watched >= f->news;
+}
+
 /* Quick while some unit may be wanted by another member. */
 static uint64_t next_poll_ms(const struct fg_fleet *f)
 {
+    if (fg_fleet_is_watched(f))
+        return f->now_ms + f->timing.watched_ms;
     return f->now_ms + (f->work.len ? f->timing.quick_ms : f->timing.poll_ms);
 }
 

@@ -5,6 +5,7 @@
 
 const struct fg_fleet_timing fg_fleet_timing_usual = {.poll_ms = 10,
                                                       .quick_ms = 2,
+                                                      .watched_ms = 50,
                                                       .retry_ms = 2,
                                                       .silent_ms = 500,
                                                       .away_ms = 500,
@@ -22,7 +23,8 @@ static bool options_are_sane(const struct fg_fleet_options *o, struct fg_error *
         o->map.shards > FG_FLEET_SHARDS_MAX || o->member >= o->map.members)
         return fg_fail(err, "member %u of %u with %u shards", o->member, o->map.members,
                        o->map.shards);
-    if (!t->poll_ms || !t->quick_ms || !t->retry_ms || !t->silent_ms || !t->away_ms)
+    if (!t->poll_ms || !t->quick_ms || !t->watched_ms || !t->retry_ms || !t->silent_ms ||
+        !t->away_ms)
         return fg_fail(err, "a time of 0 ms");
     if (!o->register_key || strlen(o->register_key) >= FG_FLEET_KEY_MAX)
         return fg_fail(err, "the key of the register has %d bytes or more", FG_FLEET_KEY_MAX);
@@ -194,6 +196,8 @@ void fg_fleet_value(struct fg_fleet *f, const char *key, int64_t revision, const
     if (f->reason != FG_FLEET_REASON_NONE)
         return;
     f->receiving = f->ticket != 0; /* nothing is done before it is known how old they are */
+    if (f->receiving && f->call_is_read && revision > f->news)
+        f->news = revision;
     if (strcmp(key, f->register_key) == 0) {
         f->register_moved |= revision > f->register_revision;
         if (revision == 0 && f->register_revision) /* deleted */
@@ -250,6 +254,14 @@ void fg_fleet_time(struct fg_fleet *f, uint64_t now_ms)
     }
     remember(f);
     fg_fleet_call(f);
+}
+
+void fg_fleet_watched(struct fg_fleet *f, int64_t revision)
+{
+    f->watched = revision;
+    if (!fg_fleet_is_watched(f) && f->poll_ms > f->now_ms + f->timing.poll_ms)
+        f->poll_ms = f->now_ms + f->timing.poll_ms;
+    fg_fleet_time(f, f->now_ms);
 }
 
 void fg_fleet_answered(struct fg_fleet *f, uint64_t ticket, enum fg_fleet_outcome outcome,
@@ -343,6 +355,7 @@ void fg_fleet_view(const struct fg_fleet *f, struct fg_fleet_view *view)
     view->reason = fg_fleet_reason_now(f);
     view->may_sell = f->may_sell;
     view->away = f->away;
+    view->watched = fg_fleet_is_watched(f);
     view->silent = f->silent;
     view->revision = f->high;
     view->map = f->map;

@@ -14,6 +14,7 @@
  *     fg_fleet_logged                           the log
  *     fg_fleet_leased / _returned               a record is committed
  *     fg_fleet_value ..., fg_fleet_answered     a call to etcd has ended
+ *     fg_fleet_value ..., fg_fleet_watched      a watch of etcd tells of changes
  *     while (fg_fleet_next(...))                after *each* of these: take the outputs
  *     ... and call fg_fleet_time again when fg_fleet_due_ms has come
  *
@@ -100,6 +101,7 @@ const char *fg_fleet_refusal_name(unsigned refusal);
 struct fg_fleet_timing {
     unsigned poll_ms;     /**< between two reads of what changed */
     unsigned quick_ms;    /**< likewise, while a member waits or an item is sold out */
+    unsigned watched_ms;  /**< between two reads while a watch tells of changes */
     unsigned retry_ms;    /**< after a lost swap, at most; doubled with each one, up to 32-fold */
     unsigned silent_ms;   /**< a member that does not answer a demand for so long is left out */
     unsigned away_ms;     /**< no answer of etcd for so long: it is away */
@@ -185,6 +187,7 @@ struct fg_fleet_view {
     enum fg_fleet_reason reason; /**< why no units are leased or returned now; NONE = they are */
     bool may_sell;   /**< etcd was read, and knows nothing that forbids to sell what is held */
     bool away;       /**< etcd does not answer */
+    bool watched;    /**< a watch tells of changes, and keeps up */
     uint32_t silent; /**< bit m: member m did not answer the last demand */
     uint32_t damaged_items;  /**< their pools are damaged or deleted: they are leased no more */
     int64_t revision;        /**< the highest seen */
@@ -243,6 +246,9 @@ void fg_fleet_returned(struct fg_fleet *f, uint32_t item, uint64_t units);
 /** A value of etcd, of the call that is under way or of a watch. revision 0: there is no such key.
  * Older values than what is known are nothing; so are keys of others. */
 void fg_fleet_value(struct fg_fleet *f, const char *key, int64_t revision, const char *text);
+/** A watch has told (fg_fleet_value) all that changed up to `revision`; 0 = there is none any more.
+ * While it keeps up with the reads, they are rare. It need not be complete: they find the rest. */
+void fg_fleet_watched(struct fg_fleet *f, int64_t revision);
 /** store: revision of the whole store in the answer; DONE and LOST only. */
 void fg_fleet_answered(struct fg_fleet *f, uint64_t ticket, enum fg_fleet_outcome outcome,
                        int64_t store);

@@ -67,6 +67,7 @@ struct fg_fleet {
     bool away, doubt;
     unsigned lost_in_a_row, batch_max;
     int64_t since, high, remembered;
+    int64_t watched, news; /* up to there a watch has told; newest change that a read brought */
     uint64_t remember_ms;
     struct fg_fleet_put *puts;
     uint32_t *put_items;
@@ -115,5 +116,6 @@ void fg_fleet_call(struct fg_fleet *f); /* begins what is due */
 void fg_fleet_call_ended(struct fg_fleet *f, enum fg_fleet_outcome outcome, int64_t store);
 void fg_fleet_map_value(struct fg_fleet *f, int64_t revision, const char *text);
 uint64_t fg_fleet_call_due_ms(const struct fg_fleet *f);
+bool fg_fleet_is_watched(const struct fg_fleet *f);
 
 #endif

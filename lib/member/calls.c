@@ -29,37 +29,15 @@ struct fg_member_caller {
     /* of the one that has the turn by `stage` */
     struct fg_member_call call;
     struct fg_fleet_put puts[FG_FLEET_PUTS_MAX];
-    struct fg_member_value *values;
-    size_t values_len, values_size;
+    struct fg_member_values values;
     struct fg_member_answer answer;
 };
-
-/* ---- the values of an answer ----------------------------------------------------------------- */
-
-static void forget_values(struct fg_member_caller *c)
-{
-    for (size_t i = 0; i < c->values_len; i++)
-        free(c->values[i].text);
-    c->values_len = 0;
-}
 
 static void seen(void *ctx, const char *key, const struct fg_arbiter_value *value)
 {
     struct fg_member_caller *c = ctx;
-    struct fg_member_value *v;
 
-    if (strlen(key) >= FG_FLEET_KEY_MAX)
-        return; /* of another program */
-    if (c->values_len == c->values_size) {
-        c->values_size = 2 * c->values_size + 64;
-        c->values = realloc(c->values, c->values_size * sizeof(*c->values));
-        FG_ASSERT(c->values);
-    }
-    v = &c->values[c->values_len++];
-    strcpy(v->key, key);
-    v->revision = value->revision;
-    v->text = strdup(value->bytes);
-    FG_ASSERT(v->text);
+    fg_member_values_add(&c->values, key, value);
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
@@ -154,8 +132,7 @@ static void call(struct fg_member_caller *c)
     c->answer = (struct fg_member_answer){.kind = c->call.kind, .ticket = c->call.output.ticket};
     result = carry_out(c, &err);
     c->answer.outcome = outcome_of(result);
-    c->answer.values = c->values;
-    c->answer.values_len = c->values_len;
+    c->answer.values = &c->values;
     c->answer.took_ms = fg_clock_mono_ms() - began_ms;
     if (result != FG_ARBITER_DONE && result != FG_ARBITER_LOST)
         snprintf(c->answer.error, sizeof(c->answer.error), "%.250s",
@@ -196,8 +173,7 @@ static void *run(void *arg)
 static void release(struct fg_member_caller *c)
 {
     fg_arbiter_close(c->etcd);
-    forget_values(c);
-    free(c->values);
+    fg_member_values_free(&c->values);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->mutex);
     free(c);
@@ -254,7 +230,7 @@ void fg_member_caller_make(struct fg_member_caller *c, const struct fg_member_ca
 {
     pthread_mutex_lock(&c->mutex);
     FG_ASSERT(c->stage == IDLE);
-    forget_values(c);
+    fg_member_values_forget(&c->values);
     c->call = *made;
     if (made->kind == FG_MEMBER_SWAP)
         memcpy(c->puts, made->output.puts, made->output.puts_len * sizeof(c->puts[0]));

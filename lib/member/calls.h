@@ -6,6 +6,7 @@
 
 #include "fleet/fleet.h"
 #include "member/options.h"
+#include "member/values.h"
 
 struct fg_member_caller;
 
@@ -23,21 +24,13 @@ struct fg_member_call {
     size_t text_keep; /**< bytes of that part */
 };
 
-/** Values in the order in which they came. */
-struct fg_member_value {
-    char key[FG_FLEET_KEY_MAX];
-    int64_t revision;
-    char *text; /**< "" when there is no such key */
-};
-
 struct fg_member_answer {
     enum fg_member_call_kind kind;
     uint64_t ticket;
     enum fg_fleet_outcome outcome;
-    int64_t store;                        /**< CLAIM: revision of the register */
-    bool other_log;                       /**< CLAIM: it stays that of another log; `error` tells */
-    const struct fg_member_value *values; /**< until the next call is made */
-    size_t values_len;
+    int64_t store;  /**< CLAIM: revision of the register */
+    bool other_log; /**< CLAIM: it stays that of another log; `error` tells */
+    const struct fg_member_values *values; /**< until the next call is made */
     uint64_t took_ms;
     char error[256]; /**< "" = it ended with an answer */
 };

@@ -16,6 +16,7 @@
 #include "member/calls.h"
 #include "member/member.h"
 #include "member/memory.h"
+#include "member/watcher.h"
 
 #define PRIORITY      1   /* SCHED_RR, as the journal thread: workers may poll without an end */
 #define NICE          -10 /* where that is refused */
@@ -23,6 +24,7 @@
 #define ROUND_MS      1 /* between two checks of the banks */
 #define CLAIM_MS      250
 #define SEEN_MS       1000 /* until the memory file is tried again */
+#define LATE_MS       1000 /* a watch that does not keep up for so long is begun again */
 
 struct fg_member {
     struct fg_member_settings settings;
@@ -31,6 +33,7 @@ struct fg_member {
     char claim[128]; /* first part of the register */
     uint64_t nonce[2];
     struct fg_member_caller *caller;
+    struct fg_member_watcher *watcher;
     int wake_fd;
     pthread_t thread;
     _Atomic bool quit, may_sell;
@@ -39,6 +42,9 @@ struct fg_member {
     struct fg_member_view view; /* `fleet` of it: as of the last round */
     int64_t claimed;            /* revision of the register; 0 = not yet */
     uint64_t now_ms, claim_ms, memory_ms;
+    uint64_t late_ms; /* since then the watch does not keep up; 0 = it does, or there is none */
+    int64_t told;     /* the watch told all up to there; 0 = there is none */
+    bool asks;        /* etcd is asked, so what a watch tells waits for the answer */
     struct fg_fleet_output call, gift, memory; /* that wait for room */
     bool call_waits, gift_waits, memory_waits;
     char ended[FG_MEMBER_TEXT]; /* the reason for `stop`; "" = none */
@@ -64,7 +70,7 @@ static void take_output(struct fg_member *m, const struct fg_fleet_output *o)
     case FG_FLEET_READ:
     case FG_FLEET_SWAP:
         m->call = *o;
-        m->call_waits = true;
+        m->call_waits = m->asks = true;
         break;
     case FG_FLEET_REMEMBER:
         m->memory = *o;
@@ -153,16 +159,43 @@ static void check_register(struct fg_member *m, const struct fg_member_value *v)
     end(m, text);
 }
 
-static void take_values(struct fg_member *m, const struct fg_member_answer *a)
+static void take_values(struct fg_member *m, const struct fg_member_values *values)
 {
-    for (size_t i = 0; i < a->values_len; i++) {
-        const struct fg_member_value *v = &a->values[i];
+    for (size_t i = 0; i < values->len; i++) {
+        const struct fg_member_value *v = &values->of[i];
 
         if (strcmp(v->key, m->register_key) == 0)
             check_register(m, v);
         fg_fleet_value(m->fleet, v->key, v->revision, v->text);
     }
 }
+
+/* ---- the watch ------------------------------------------------------------------------------- */
+
+static void renew_watch(struct fg_member *m)
+{
+    if (!m->told || m->view.fleet.watched) {
+        m->late_ms = 0;
+    } else if (!m->late_ms) {
+        m->late_ms = m->now_ms;
+    } else if (m->now_ms - m->late_ms >= LATE_MS) {
+        m->late_ms = 0;
+        fg_member_watcher_renew(m->watcher);
+    }
+}
+
+static void take_watched(struct fg_member *m)
+{
+    const struct fg_member_values *values;
+
+    if (!fg_member_watcher_take(m->watcher, &values, &m->told))
+        return;
+    take_values(m, values);
+    fg_fleet_watched(m->fleet, m->told);
+    drain(m);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void remembered(struct fg_member *m, const struct fg_member_answer *a)
 {
@@ -193,7 +226,11 @@ static void take_answer(struct fg_member *m)
         claimed(m, &a);
         return;
     }
-    take_values(m, &a);
+    take_values(m, a.values);
+    take_watched(m);
+    m->asks = m->call_waits;
+    if (a.kind == FG_MEMBER_READ && a.outcome == FG_FLEET_DONE && m->claimed)
+        fg_member_watcher_since(m->watcher, a.store);
     fg_fleet_answered(m->fleet, a.ticket, a.outcome, a.store);
     drain(m);
 }
@@ -245,6 +282,9 @@ static void rounds(struct fg_member *m)
         drain(m);
         m->hooks.take(m->hooks.ctx, m);
         take_answer(m);
+        if (!m->asks)
+            take_watched(m);
+        renew_watch(m);
         make_call(m);
         show(m);
     }
@@ -314,6 +354,8 @@ static bool start(struct fg_member *m, const struct fg_member_options *options,
                                                    .register_key = m->register_key,
                                                    .wake_fd = m->wake_fd,
                                                    .begin = raise_priority};
+    const struct fg_member_watcher_options watch = {
+        .etcd = &m->settings.etcd, .wake_fd = m->wake_fd, .begin = raise_priority};
 
     if (!create(m, options, err))
         return false;
@@ -321,6 +363,9 @@ static bool start(struct fg_member *m, const struct fg_member_options *options,
     show(m);
     m->caller = fg_member_caller_start(&calls, err);
     if (!m->caller)
+        return false;
+    m->watcher = fg_member_watcher_start(&watch, err);
+    if (!m->watcher)
         return false;
     return fg_thread_start(&m->thread, "fg-fleet", run, m) ||
            fg_fail(err, "cannot start the fleet's thread");
@@ -331,6 +376,7 @@ static bool release(struct fg_member *m)
 {
     bool ended = fg_member_caller_stop(m->caller);
 
+    ended &= fg_member_watcher_stop(m->watcher);
     fg_fleet_destroy(m->fleet);
     m->fleet = NULL;
     if (!ended)
@@ -364,7 +410,7 @@ struct fg_member *fg_member_start(const struct fg_member_options *options, struc
         release(m);
         return NULL;
     }
-    while (atomic_load(&raised) < before + 2)
+    while (atomic_load(&raised) < before + 3)
         fg_clock_sleep_us(RAISE_POLL_US);
     return m;
 }

@@ -9,10 +9,14 @@
  *   swap GUARD REVISION KEY TEXT {"result", "revision", "error"}
  *   commit KEY REVISION TEXT ... {"result", "store", "values": {KEY: [REVISION, TEXT]}, "error"}
  *   changes START SINCE          likewise; TEXT "-" is only compared
+ *   watch START SINCE            {"told": REVISION, "values": {KEY: [REVISION, TEXT]}} each time,
+ *                                {"ended": WHY} in the end; the line `cut` ends it
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "arbiter/arbiter.h"
+#include "arbiter/watch.h"
 #include "base/clock.h"
 #include "base/json.h"
 
@@ -113,7 +117,49 @@ static void do_changes(struct fg_arbiter *a, const char *start, const char *sinc
     say_values(result, store, values, &err, began);
 }
 
-static void serve(struct fg_arbiter *a)
+static struct fg_arbiter_watch *watch;
+static json_t *watched;
+
+static void keep_watched(void *ctx, const char *key, const struct fg_arbiter_value *value)
+{
+    keep(watched, key, value);
+}
+
+static void say_told(void *ctx, int64_t revision)
+{
+    json_t *values = watched;
+
+    watched = json_object();
+    say(json_pack("{s:I, s:o}", "told", (json_int_t)revision, "values", values),
+        fg_clock_mono_ms());
+}
+
+static void *wait_for_cut(void *arg)
+{
+    char line[16];
+
+    if (fgets(line, sizeof(line), stdin))
+        fg_arbiter_watch_cut(watch);
+    return arg;
+}
+
+static void do_watch(const struct fg_arbiter_options *o, const char *start, const char *since)
+{
+    const struct fg_arbiter_watch_hooks hooks = {.seen = keep_watched, .told = say_told};
+    struct fg_error err = {""};
+    pthread_t cutter;
+
+    watch = fg_arbiter_watch_open(o, &err);
+    watched = json_object();
+    pthread_create(&cutter, NULL, wait_for_cut, NULL);
+    fg_arbiter_watch_run(watch, start, strtoll(since, NULL, 10), &hooks, &err);
+    say(json_pack("{s:s}", "ended", err.text), fg_clock_mono_ms());
+    pthread_join(cutter, NULL); /* the line, or the end of the input */
+    json_decref(watched);
+    fg_arbiter_watch_close(watch);
+}
+
+static void serve(struct fg_arbiter *a, const struct fg_arbiter_options *o)
 {
     static char line[1 << 16], *words[1 + 3 * FG_ARBITER_PUTS_MAX];
     char *rest;
@@ -133,8 +179,10 @@ static void serve(struct fg_arbiter *a)
             do_commit(a, words + 1, len / 3);
         else if (len == 3 && strcmp(words[0], "changes") == 0)
             do_changes(a, words[1], words[2]);
+        else if (len == 3 && strcmp(words[0], "watch") == 0)
+            do_watch(o, words[1], words[2]);
         else
-            puts("{\"error\": \"read, swap, commit or changes\"}"), fflush(stdout);
+            puts("{\"error\": \"read, swap, commit, changes or watch\"}"), fflush(stdout);
     }
 }
 
@@ -163,7 +211,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
-    serve(a);
+    serve(a, &o);
     fg_arbiter_close(a);
     return 0;
 }

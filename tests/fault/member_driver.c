@@ -226,14 +226,14 @@ static json_t *view(struct fg_member *m)
     fg_member_view(m, &v);
     fg_member_item_view(m, 0, &item);
     pthread_mutex_lock(&mutex);
-    json = json_pack("{s:I, s:s, s:b, s:b, s:i, s:I, s:I, s:I, s:I, s:b, s:b, s:s, s:s, s:i}",
-                     "revision", (json_int_t)v.fleet.revision, "reason",
-                     fg_fleet_reason_text(v.fleet.reason), "may_sell", v.fleet.may_sell, "away",
-                     v.fleet.away, "silent", (int)v.fleet.silent, "swaps",
-                     (json_int_t)v.fleet.swaps, "pool", (json_int_t)item.pool.free, "free",
-                     (json_int_t)units_free, "taken", (json_int_t)taken, "frozen",
-                     v.fleet.map.frozen, "etcd_ok", v.etcd_ok, "etcd_error", v.etcd_error,
-                     "seen_error", v.seen_error, "damaged", (int)v.fleet.damaged_items);
+    json = json_pack(
+        "{s:I, s:s, s:b, s:b, s:i, s:I, s:I, s:I, s:I, s:b, s:b, s:s, s:s, s:i, s:b, s:I}",
+        "revision", (json_int_t)v.fleet.revision, "reason", fg_fleet_reason_text(v.fleet.reason),
+        "may_sell", v.fleet.may_sell, "away", v.fleet.away, "silent", (int)v.fleet.silent, "swaps",
+        (json_int_t)v.fleet.swaps, "pool", (json_int_t)item.pool.free, "free",
+        (json_int_t)units_free, "taken", (json_int_t)taken, "frozen", v.fleet.map.frozen, "etcd_ok",
+        v.etcd_ok, "etcd_error", v.etcd_error, "seen_error", v.seen_error, "damaged",
+        (int)v.fleet.damaged_items, "watched", v.fleet.watched, "reads", (json_int_t)v.fleet.reads);
     pthread_mutex_unlock(&mutex);
     return json;
 }

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
-from fgetcd import ADDRESS, Client, Etcd  # noqa: E402
+from fgetcd import ADDRESS, Client, Etcd, Proxy  # noqa: E402
 from fgtls import Authority  # noqa: E402
 
 REGISTER, FLOOR = 'pair/register', 'pair/floor'
@@ -80,6 +80,70 @@ def test_many_keys_at_once(lab):
         assert over['result'] == 'lost' and len(over['values']) == 128
 
 
+class Watch(contextlib.AbstractContextManager):
+    """A watch of the keys pool/..., by a client of its own."""
+
+    def __init__(self, cluster, since, *words, endpoints=None):
+        self.client = Client(cluster, endpoints, words=words)
+        self.client.send('watch', 'pool/', since)
+
+    def told(self):
+        """(revision, values) of what it tells next."""
+        answer = self.client.answer()
+        assert 'told' in answer, answer
+        return answer['told'], answer['values']
+
+    def ended(self):
+        """Why; whatever it told before."""
+        while 'ended' not in (answer := self.client.answer()):
+            pass
+        return answer['ended']
+
+    def __exit__(self, *_):
+        assert self.client.close() == 0
+
+
+def test_watch(lab):
+    """a watch tells of changes from a revision on, in their order; it is cut; a compaction and the end of etcd end it"""
+    cluster = Etcd(lab, members=1)
+    with client(cluster) as c:
+        first = c.swap('pool/1', 0, 'pool/1', 'a')['revision']
+        second = c.swap('pool/2', 0, 'pool/2', 'b')['revision']
+        c.swap('map', 0, 'map', 'm')
+        with Watch(cluster, first) as w:
+            assert w.told() == (first, {})
+            assert w.told() == (second, {'pool/2': [second, 'b']})
+            both = c.commit(('pool/1', first, 'x'), ('pool/3', 0, 'y'))['store']
+            assert w.told() == (both, {'pool/1': [both, 'x'], 'pool/3': [both, 'y']})
+            cluster.ctl('del', 'floodgate/test/pool/3')
+            assert w.told() == (both + 1, {}), 'what was deleted is not told'
+            w.client.send('cut')
+            assert 'cut' in w.ended()
+        cluster.ctl('compact', str(both))
+        with Watch(cluster, first) as w:
+            assert 'compacted' in w.ended()
+        with Watch(cluster, both + 1) as w:
+            assert w.told() == (both + 1, {})
+            cluster.members[0].kill()
+            assert w.ended()
+        with Watch(cluster, both) as w:
+            assert ADDRESS in w.ended()
+
+
+def test_watch_of_no_etcd(lab):
+    """what no etcd tells ends a watch, which tells nothing of it"""
+    cluster = Etcd(lab, members=1)
+    answers = [b'null\n', b'{}\n', b'{"result": 7}\n', b'{"error": {"message": "no"}}', b'{"result": {"events": [{}]}}\n', b'x' * 200000,
+               b'{"result": {"created": true}}\n{"result": {"events": [{"kv": {"key": "eA==", "mod_revision": "9"}}]}}\n']
+    server = NoEtcd(cluster.ns, answers)
+    for _ in answers:
+        with Watch(cluster, 5, endpoints=f'{ADDRESS}:{server.port}') as w:
+            while 'ended' not in (answer := w.client.answer()):
+                assert (answer['told'], answer['values']) == (5, {}), answer
+            assert answer['ended'], answer
+    server.listener.close()
+
+
 def test_one_winner(lab):
     """two clients at different members: of two swaps from the same revision exactly one wins, each time"""
     cluster = Etcd(lab)
@@ -144,41 +208,6 @@ def test_members_die(lab):
         assert now['value'] in ('second', 'third') and (answer['result'] == 'unknown' or now['value'] == 'second'), (answer, now)
 
 
-class Proxy:
-    """Takes TCP connections, and passes on the request but not the answer until it is told to."""
-
-    def __init__(self, ns, target):
-        self.open = threading.Event()
-        with ns.inside():
-            self.listener = socket.create_server((ADDRESS, 0))
-        self.ns, self.target, self.port = ns, target, self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                inner = self.listener.accept()[0]
-            except OSError:
-                return
-            with self.ns.inside():
-                outer = socket.create_connection((ADDRESS, self.target))
-            threading.Thread(target=self.pump, args=(inner, outer, None), daemon=True).start()
-            threading.Thread(target=self.pump, args=(outer, inner, self.open), daemon=True).start()
-
-    @staticmethod
-    def pump(source, to, gate):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if gate:
-                    gate.wait()
-                to.sendall(data)
-            to.shutdown(socket.SHUT_WR)
-
-    def close(self):
-        self.open.set()
-        self.listener.close()
-
-
 def test_an_answer_that_comes_too_late(lab):
     """a swap whose answer is lost is unknown, is sent to nobody else, and may have taken place: a new swap settles it"""
     cluster = Etcd(lab, members=1)
@@ -231,6 +260,13 @@ def test_password(lab):
     write('one')
     with client(cluster, words=('-', '-', '-', 'root', path)) as c, client(cluster) as nobody:
         assert c.swap(REGISTER, 0, REGISTER, 'mine')['result'] == 'done'
+        made = c.swap('pool/1', 0, 'pool/1', 'a')['revision']
+        with Watch(cluster, made - 1, '-', '-', '-', 'root', path) as w:
+            assert [w.told() for _ in range(2)] == [(made - 1, {}), (made, {'pool/1': [made, 'a']})]
+            w.client.send('cut')
+            assert 'cut' in w.ended()
+        with Watch(cluster, made) as w:
+            assert 'a watch ended' in w.ended()
         refused = nobody.swap(REGISTER, 0, REGISTER, 'not mine')
         assert refused['result'] == 'refused' and ADDRESS in refused['error'], refused
         cluster.ctl('--user=root:one', 'user', 'passwd', 'root', '--interactive=false', stdin='two\n')

@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgprocess  # noqa: E402
 import fgtest  # noqa: E402
-from fgetcd import Etcd  # noqa: E402
+from fgetcd import ADDRESS, Etcd, Proxy  # noqa: E402
 
 DRIVER = os.path.join(fgtest.BUILD, 'tests/fault/member_driver')
 MAP, ENDED, LOG = 'floodgate/fleet/map', 78, 1000
@@ -61,9 +61,9 @@ class Member:
     def buy(self, units=1):
         return self.ask('buy', units)['status']
 
-    def buys(self, units):
+    def buys(self, units, seconds=20):
         """BUSY: ask again, as while another member was silent just now."""
-        status = fgtest.wait_until(lambda: (s := self.buy(units)) != 'BUSY' and s, 20, f'{units} units are decided')
+        status = fgtest.wait_until(lambda: (s := self.buy(units)) != 'BUSY' and s, seconds, f'{units} units are decided')
         assert status == 'RESERVED', status
 
     def said(self):
@@ -142,6 +142,59 @@ def test_sells_exactly(lab):
         first.ask('give', 1)
         fgtest.wait_until(lambda: first.ask('view')['damaged'] == 1, 10, 'it cannot return that unit, and says why')
         assert first.buy(2) == 'BUSY'
+
+
+def watches(member, watched=True):
+    fgtest.wait_until(lambda: member.ask('view')['watched'] == watched, 60, f'member {member.number} watches: {watched}')
+
+
+@fgtest.timeout(200)
+def test_watch(lab):
+    """a watch that stalls is not believed, and another one begins; reads find what it keeps back; etcd's end and a compaction"""
+    with Fleet(lab, begin=False) as fleet:
+        server = fleet.etcd.members[0].client
+        proxy = Proxy(fleet.etcd.ns, server, b'/v3/watch')
+        proxy.open.set()
+        fleet.map()
+        first, last = fleet.members
+        first.start(etcd=f'{ADDRESS}:{proxy.port}').sells()
+        last.start().sells()
+        watches(first)
+        watches(last)
+        proxy.open.clear()
+        last.ask('stock', 5)
+        first.buys(5, 60)
+        watches(first, False)
+        proxy.open.set()
+        watches(first)
+        fleet.etcd.ctl('compact', str(last.ask('view')['revision']))
+        fleet.etcd.members[0].kill()
+        watches(first, False)
+        fleet.etcd.members[0].start()
+        last.ask('stock', 5)
+        first.buys(5, 60)
+        watches(first)
+        watches(last)
+        proxy.close()
+
+
+@fgtest.timeout(200)
+def test_stalled_watch_is_renewed(lab):
+    """a watch that does not keep up for a second is begun again, at the next endpoint"""
+    with Fleet(lab, begin=False) as fleet:
+        proxy = Proxy(fleet.etcd.ns, fleet.etcd.members[0].client, b'/v3/watch')
+        proxy.open.set()
+        fleet.map()
+        first, last = fleet.members
+        first.start(etcd=f'{ADDRESS}:{proxy.port},{fleet.etcd.endpoints}').sells()
+        last.start().sells()
+        watches(first)
+        proxy.open.clear()
+        last.ask('stock', 5)
+        first.buys(5, 60)
+        watches(first, False)
+        watches(first)
+        proxy.close()
 
 
 @fgtest.timeout(60)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Answers of etcd, each already a JSON text. Input: a byte (what is asked), then for each answer a
- * byte (what became of the request, gRPC's code) and a line of JSON.
+ * Answers of etcd, each already a JSON text, and lines of a watch. Input: a byte (what is asked),
+ * then for each answer a byte (what became of the request, gRPC's code) and a line of JSON; for a
+ * watch the rest are its lines.
  */
 #include "arbiter/etcd.h"
+#include "arbiter/watch.h"
 
 #include "fuzz.h"
 
-enum { SWAP = 1, TWO_ENDPOINTS = 2, USER = 4 };
+enum { SWAP = 1, TWO_ENDPOINTS = 2, USER = 4, WATCH = 8 };
 
 static const uint8_t *input;
 static size_t left;
@@ -43,6 +45,68 @@ void etcd_post(CURL *curl, const struct fg_arbiter_options *options, const char 
     }
     input += size + (end != NULL);
     left -= size + (end != NULL);
+}
+
+struct etcd_stream {
+    int nothing;
+};
+
+struct etcd_stream *etcd_stream_open(void)
+{
+    return calloc(1, sizeof(struct etcd_stream));
+}
+
+void etcd_stream_close(struct etcd_stream *s)
+{
+    free(s);
+}
+
+void etcd_stream_cut(struct etcd_stream *s)
+{
+}
+
+void etcd_stream_run(struct etcd_stream *s, const struct fg_arbiter_options *options,
+                     const char *endpoint, const char *path, const json_t *body, const char *token,
+                     etcd_line *line, void *ctx, struct fg_error *err)
+{
+    bool more = true;
+
+    while (more && left) {
+        const uint8_t *end = memchr(input, '\n', left);
+        size_t size = end ? (size_t)(end - input) : left;
+
+        more = line(ctx, (const char *)input, size, err);
+        input += size + (end != NULL);
+        left -= size + (end != NULL);
+    }
+    FG_FUZZ_CHECK(more || err->text[0]);
+}
+
+static int64_t newest;
+
+static void seen(void *ctx, const char *key, const struct fg_arbiter_value *value)
+{
+    FG_FUZZ_CHECK(value->revision >= newest && value->size <= FG_ARBITER_VALUE_MAX &&
+                  value->bytes[value->size] == 0);
+    newest = value->revision;
+}
+
+static void told(void *ctx, int64_t revision)
+{
+    FG_FUZZ_CHECK(revision >= newest);
+    newest = revision;
+}
+
+static void watch_some(const struct fg_arbiter_options *options)
+{
+    const struct fg_arbiter_watch_hooks hooks = {.seen = seen, .told = told};
+    struct fg_error err = {""};
+    struct fg_arbiter_watch *w = fg_arbiter_watch_open(options, &err);
+
+    FG_FUZZ_CHECK(w);
+    newest = 6;
+    fg_arbiter_watch_run(w, "pair", 6, &hooks, &err);
+    fg_arbiter_watch_close(w);
 }
 
 static void read_one(struct fg_arbiter *a)
@@ -90,7 +154,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     a = fg_arbiter_open(&options, &err);
     FG_FUZZ_CHECK(a);
-    (what & SWAP ? swap_one : read_one)(a);
+    if (what & WATCH)
+        watch_some(&options);
+    else
+        (what & SWAP ? swap_one : read_one)(a);
     fg_arbiter_close(a);
     close(fd);
     return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Values of etcd that a member of a fleet reads. Input: lines; the first byte says what becomes of
- * it (a map, a pool, a pool of another item, an answer, time), the rest is the text. What is read
- * must be what would be written, and a member never offers a pool that does not add up.
+ * it (a map, a pool, a pool of another item, an answer, a watch, time), the rest is the text. What
+ * is read must be what would be written, and a member never offers a pool that does not add up.
  */
 #include "fleet/fleet.h"
 
@@ -59,6 +59,8 @@ static void step(struct fg_fleet *f, unsigned kind, unsigned n, const char *text
         fg_fleet_value(f, kind == 'p' ? "fleet/pool/1" : "fleet/pool/2", ++*store, text);
     else if (kind == 'a')
         fg_fleet_answered(f, ticket, (enum fg_fleet_outcome)(n % 4), *store);
+    else if (kind == 'w')
+        fg_fleet_watched(f, n % 4 ? *store - n % 4 + 1 : 0);
     else if (kind == 'b')
         fg_fleet_bank(f, n & 1, n >> 1 & 3, n >> 1 & 7, recall[n & 1] ? 0 : n >> 6);
     for (unsigned i = 0; i < 2; i++) {

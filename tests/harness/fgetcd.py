@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Harness: a cluster of real etcd members in a namespace, and a client of it through lib/arbiter."""
 
+import contextlib
 import http.client
 import json
 import os
+import socket
 import subprocess
+import threading
 
 import fgtest
 
@@ -110,6 +113,49 @@ class Etcd:
         raise fgtest.Timeout('etcd has no leader')
 
 
+class Proxy:
+    """Takes TCP connections, and passes on the request but not the answer until it is told to; only of requests that hold
+    `path`."""
+
+    def __init__(self, ns, target, path=b''):
+        self.open, self.path = threading.Event(), path
+        with ns.inside():
+            self.listener = socket.create_server((ADDRESS, 0))
+        self.ns, self.target, self.port = ns, target, self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                inner = self.listener.accept()[0]
+            except OSError:
+                return
+            try:
+                with self.ns.inside():
+                    outer = socket.create_connection((ADDRESS, self.target))
+            except OSError:  # the target is away, and so is the proxy
+                inner.close()
+                continue
+            held = []
+            threading.Thread(target=self.pump, args=(inner, outer, held), daemon=True).start()
+            threading.Thread(target=self.pump, args=(outer, inner, held), daemon=True).start()
+
+    def pump(self, source, to, held):
+        """The request comes before its answer, so it is known by then whether this is held back."""
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.path in data and not held:
+                    held.append(source)
+                if held and held[0] is not source:
+                    self.open.wait()
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.open.set()
+        self.listener.close()
+
+
 class Client:
     """lib/arbiter, by tests/fault/arbiter_driver."""
 
@@ -118,11 +164,17 @@ class Client:
                      endpoints or cluster.endpoints, str(timeout_ms), *words]
         self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def ask(self, *words):
+    def send(self, *words):
         print(*words, file=self.process.stdin, flush=True)
+
+    def answer(self):
         line = self.process.stdout.readline()
         assert line, f'arbiter_driver ended with {self.process.wait(10)}'
         return json.loads(line)
+
+    def ask(self, *words):
+        self.send(*words)
+        return self.answer()
 
     def read(self, key):
         return self.ask('read', key)

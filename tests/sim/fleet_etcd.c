@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* etcd: some values and their revisions. A call takes effect some time after it was made, or never,
- * whether its caller still waits or not. A watch tells of changes, late and in any order. */
+ * whether its caller still waits or not. Changes are told late and in any order; with `watches`
+ * also by a watch, in their order, which is cut, stalls, and begins again. */
 #include "fleet_world.h"
 
 static void tell(struct sim_world *w, const struct sim_value *value)
@@ -147,6 +148,8 @@ static void answer(struct sim_world *w, struct sim_call *c)
     if (c->outcome == FG_FLEET_DONE || c->outcome == FG_FLEET_LOST)
         for (unsigned i = 0; i < c->values_len; i++)
             fg_fleet_value(f, c->values[i].key, c->values[i].revision, c->values[i].text);
+    if (!c->ghost && !c->swap && c->outcome == FG_FLEET_DONE)
+        m->read = c->store;
     fg_fleet_answered(f, c->ticket, c->outcome, c->store);
     if (c->ghost)
         sim_drain_ghost(w, m);
@@ -161,8 +164,61 @@ static bool caller_is_gone(const struct sim_world *w, const struct sim_call *c)
     return c->ghost ? !m->ghost || m->life != c->life : !m->fleet || m->life != c->life;
 }
 
+static uint64_t draw(struct sim_world *w, uint64_t below)
+{
+    w->watch_random = fg_mix64(w->watch_random + 1, w->seed);
+    return w->watch_random % below;
+}
+
+static void cut(struct sim_world *w, struct sim_member *m)
+{
+    m->watched = 0;
+    m->watch_ms = w->now_ms + draw(w, 1000);
+    fg_fleet_watched(m->fleet, 0);
+    sim_drain(w, m);
+}
+
+/* The next revision behind what the watch has told; false: there is none. */
+static bool tell_next(struct sim_world *w, struct sim_member *m)
+{
+    int64_t next = INT64_MAX;
+
+    for (unsigned i = 0; i < SIM_VALUES; i++)
+        if (w->value[i].revision > m->watched && w->value[i].revision < next)
+            next = w->value[i].revision;
+    for (unsigned i = 0; i < SIM_VALUES; i++)
+        if (w->value[i].revision == next)
+            fg_fleet_value(m->fleet, w->value[i].key, next, w->value[i].text);
+    if (next != INT64_MAX)
+        m->watched = next;
+    return next != INT64_MAX;
+}
+
+static void stream(struct sim_world *w, struct sim_member *m)
+{
+    bool news = m->watched == 0;
+
+    if (!m->fleet || m->paused_ms > w->now_ms || w->was_restored || !m->read)
+        return;
+    if (m->watched && !w->calm && draw(w, 1000) == 0)
+        cut(w, m);
+    if (m->watched && !w->calm && draw(w, 1000) == 0)
+        m->stall_ms = w->deaf ? UINT64_MAX : w->now_ms + draw(w, 1500);
+    if (m->watch_ms > w->now_ms || m->stall_ms > w->now_ms || w->down_ms > w->now_ms || draw(w, 2))
+        return;
+    if (m->watched == 0)
+        m->watched = m->read;
+    while (tell_next(w, m))
+        news = true;
+    if (news)
+        fg_fleet_watched(m->fleet, m->watched);
+    sim_drain(w, m);
+}
+
 static void watch(struct sim_world *w)
 {
+    for (unsigned i = 0; i < w->members && w->watches; i++)
+        stream(w, &w->member[i]);
     for (struct sim_event *e = w->events; e < w->events + EVENTS_MAX; e++) {
         struct sim_member *m = &w->member[e->member];
 

@@ -257,6 +257,8 @@ void sim_start(struct sim_world *w, struct sim_member *m)
     m->fleet = fg_fleet_create(&o, &err);
     FG_ASSERT(m->fleet);
     m->life++;
+    m->read = m->watched = 0;
+    m->watch_ms = m->stall_ms = 0;
     m->committed = m->done = m->written;
     m->sync_ms = 0;
     memset(m->bank, 0, sizeof(m->bank));

@@ -155,12 +155,14 @@ void sim_begin(struct sim_world *w, uint64_t seed)
     char text[FG_FLEET_TEXT_MAX];
 
     memset(w, 0, sizeof(*w));
-    w->seed = w->random = seed;
+    w->seed = w->random = w->watch_random = seed;
     w->now_ms = 1;
     w->members = 2 + (unsigned)sim_random(w, 3);
     w->restores = seed % 8 == 6;
     w->retires = seed % 8 == 3;
     w->plenty = seed % 3 == 0;
+    w->watches = seed % 2 == 1;
+    w->deaf = seed % 4 == 3;
     fg_fleet_map_first(&w->map, w->members, SHARDS);
     for (unsigned i = 0; i < MEMBERS_MAX; i++) {
         w->member[i].index = i;

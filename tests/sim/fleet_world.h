@@ -65,6 +65,8 @@ struct sim_member {
     uint64_t written, committed, sync_to, sync_ms, done;
     struct sim_bank bank[ITEMS];
     int64_t memory;
+    int64_t read, watched; /* store of the last read; the watch told all up to there, 0 = none */
+    uint64_t watch_ms, stall_ms; /* the next watch begins; until then this one tells nothing */
     /* for the oracle: units that came back so far, and at the first recall with a number */
     uint64_t freed[ITEMS], freed_at[ITEMS][RECALLS_MAX];
     bool recalled[ITEMS][RECALLS_MAX];
@@ -94,7 +96,7 @@ struct sim_call {
     struct sim_value values[SIM_VALUES];
 };
 
-struct sim_event {  /* a watch tells of a value, late */
+struct sim_event {  /* a value that is told late */
     uint64_t at_ms; /* 0 = none */
     unsigned member;
     struct sim_value value;
@@ -102,7 +104,9 @@ struct sim_event {  /* a watch tells of a value, late */
 
 struct sim_world {
     uint64_t seed, random, now_ms;
-    bool calm, restores, retires, plenty;
+    uint64_t watch_random; /* of its own: the other faults are the same with and without a watch */
+    bool calm, restores, retires, plenty, watches,
+        deaf; /* deaf: a watch that stalls does for good */
     unsigned members;
     struct fg_fleet_map map;
     struct sim_member member[MEMBERS_MAX];

@@ -17,11 +17,14 @@ static void is_a_member(void)
 
     fx.daemon.in_fleet = true;
     fx.daemon.fleet = (struct fg_control_fleet){.settings = &settings};
-    fx.daemon.fleet.view = (struct fg_member_view){
-        .member = 1,
-        .etcd_ok = true,
-        .etcd_ms = 2,
-        .fleet = {.may_sell = true, .revision = 4711, .leases = 3, .map = {.version = 7}}};
+    fx.daemon.fleet.view = (struct fg_member_view){.member = 1,
+                                                   .etcd_ok = true,
+                                                   .etcd_ms = 2,
+                                                   .fleet = {.may_sell = true,
+                                                             .watched = true,
+                                                             .revision = 4711,
+                                                             .leases = 3,
+                                                             .map = {.version = 7}}};
     fx.daemon.pool = (struct fg_fleet_item_view){.state = FG_FLEET_STATE_LEASING, .revision = 9};
     fg_fleet_pool_first(pool, 2);
     pool->free = 30;
@@ -70,6 +73,7 @@ static void member_and_pools_are_shown(void **state)
     assert_int_equal(number(json, "revision"), 4711);
     assert_int_equal(number(json_object_get(json, "counters"), "leases"), 3);
     assert_true(json_is_true(json_object_get(json_object_get(json, "etcd"), "reachable")));
+    assert_true(json_is_true(json_object_get(json_object_get(json, "etcd"), "watched")));
     json_decref(json);
     json = get("/v1/fleet/items", 200);
     item = json_array_get(json_object_get(json, "items"), 0);

@@ -411,6 +411,62 @@ static void the_oldest_demand_leases_all_it_can(void **state)
     }
 }
 
+/* Until a read is asked for. */
+static uint64_t read_within(uint64_t ms)
+{
+    for (uint64_t passed = 0; passed <= ms; passed++) {
+        if (rig.ticket)
+            return passed;
+        pass(1);
+    }
+    return UINT64_MAX;
+}
+
+static void reads_are_rare_while_a_watch_keeps_up(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(1000);
+    int64_t before;
+
+    (void)state;
+    ready(1000);
+    assert_false(rig.view.watched);
+    assert_in_range(read_within(100), 1, 10);
+    fg_fleet_watched(rig.f, rig.store);
+    answer(FG_FLEET_DONE);
+    assert_true(rig.view.watched);
+    assert_int_equal(read_within(100), 50);
+    before = rig.store;
+    give_pool(0, &pool); /* the read knows what the watch has not told */
+    answer(FG_FLEET_DONE);
+    assert_false(rig.view.watched);
+    assert_in_range(read_within(100), 1, 10);
+    fg_fleet_watched(rig.f, before); /* still behind */
+    answer(FG_FLEET_DONE);
+    assert_in_range(read_within(100), 1, 10);
+    fg_fleet_watched(rig.f, rig.store);
+    answer(FG_FLEET_DONE);
+    pass(20);
+    fg_fleet_watched(rig.f, 0); /* cut */
+    assert_in_range(read_within(100), 1, 10);
+    assert_false(rig.view.watched);
+}
+
+static void what_a_watch_tells_is_done_at_once(void **state)
+{
+    struct fg_fleet_pool pool = pool_with(0);
+
+    (void)state;
+    ready(1000);
+    fg_fleet_bank(rig.f, 0, 0, 0, 4);
+    told("");
+    pool.row[1].demand = 1;
+    pool.row[1].wanted = 3;
+    pool.next = 2;
+    give_pool(0, &pool);
+    fg_fleet_watched(rig.f, rig.store);
+    told("recall; ");
+}
+
 static void sold_out_needs_all_members(void **state)
 {
     struct fg_fleet_pool pool = pool_with(0);
@@ -864,6 +920,8 @@ int main(void)
         cmocka_unit_test_teardown(what_is_free_is_returned_to_those_who_wait, end),
         cmocka_unit_test_teardown(a_long_queue_takes_a_share, end),
         cmocka_unit_test_teardown(the_oldest_demand_leases_all_it_can, end),
+        cmocka_unit_test_teardown(reads_are_rare_while_a_watch_keeps_up, end),
+        cmocka_unit_test_teardown(what_a_watch_tells_is_done_at_once, end),
         cmocka_unit_test_teardown(sold_out_needs_all_members, end),
         cmocka_unit_test_teardown(a_silent_member_makes_it_busy, end),
         cmocka_unit_test_teardown(etcd_away_makes_it_busy, end),
