@@ -62,6 +62,9 @@ static void show_fleet(const json_t *fleet)
            text_of(etcd, "error")[0] ? "; last error: " : "", text_of(etcd, "error"));
     if (text_of(fleet, "seen_error")[0])
         printf("%-12s not written: %s\n", "fleet.seen", text_of(fleet, "seen_error"));
+    if (text_of(fleet, "catalogue_error")[0])
+        printf("%-12s not applied: %s\n", "settings", text_of(fleet, "catalogue_error"));
+    show_members(fleet, "behind");
     show_members(fleet, "silent");
     show_members(fleet, "retired");
     printf("\n");

@@ -49,6 +49,19 @@ static bool read_values(const struct fg_args *args, struct fg_values *values)
     return true;
 }
 
+/* Of a fleet. */
+static void print_behind(const json_t *reply)
+{
+    const json_t *behind = json_object_get(reply, "behind"), *member;
+    char text[128] = "";
+    size_t i, n = 0;
+
+    json_array_foreach (behind, i, member)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, " %d", (int)json_integer_value(member));
+    if (n)
+        fprintf(stderr, "not applied yet by these members of the fleet:%s\n", text);
+}
+
 /* Tells in one line what was done. */
 static void print_change(const struct fg_cli *cli, const char *what, json_t *reply)
 {
@@ -67,6 +80,7 @@ static void print_change(const struct fg_cli *cli, const char *what, json_t *rep
                json_integer_value(json_object_get(reply, "total")),
                json_integer_value(json_object_get(reply, "available")));
     }
+    print_behind(reply);
     json_decref(reply);
 }
 

@@ -55,6 +55,39 @@ static bool pool_of(const char *key, uint64_t *item)
     return strcmp(key, again) == 0;
 }
 
+static void take_settings(struct fg_fleet_store *store, uint64_t item,
+                          const struct fg_arbiter_value *value)
+{
+    struct fg_fleet_stored_settings *s;
+
+    store->settings =
+        realloc(store->settings, (store->settings_count + 1) * sizeof(*store->settings));
+    FG_ASSERT(store->settings);
+    s = &store->settings[store->settings_count++];
+    *s = (struct fg_fleet_stored_settings){.item = item, .revision = value->revision};
+    if (!fg_fleet_settings_read(&s->settings, value->bytes))
+        s->settings = (struct fg_fleet_settings){0};
+}
+
+struct fg_fleet_stored_settings fg_fleet_store_settings(const struct fg_fleet_store *store,
+                                                        uint64_t item)
+{
+    for (size_t i = 0; i < store->settings_count; i++)
+        if (store->settings[i].item == item)
+            return store->settings[i];
+    return (struct fg_fleet_stored_settings){.item = item};
+}
+
+static bool settings_of(const char *key, uint64_t *item)
+{
+    char again[FG_FLEET_KEY_MAX];
+
+    if (sscanf(key, FG_FLEET_ITEM_PREFIX "%" SCNu64, item) != 1)
+        return false;
+    fg_fleet_catalogue_key(again, sizeof(again), *item);
+    return strcmp(key, again) == 0;
+}
+
 static bool register_of(const char *key, unsigned *member)
 {
     char again[FG_FLEET_KEY_MAX];
@@ -78,6 +111,8 @@ static void seen(void *ctx, const char *key, const struct fg_arbiter_value *valu
         store->map_damaged = !fg_fleet_map_read(&store->map, value->bytes);
     } else if (pool_of(key, &item)) {
         take_pool(store, item, value);
+    } else if (settings_of(key, &item)) {
+        take_settings(store, item, value);
     } else if (register_of(key, &m)) {
         store->registers[m].revision = value->revision;
         store->registers[m].known =
@@ -96,6 +131,7 @@ void fg_fleet_store_free(struct fg_fleet_store *store)
     for (unsigned m = 0; m < FG_FLEET_MEMBERS_MAX; m++)
         keep.registers[m].decided = store->registers[m].decided;
     free(store->pools);
+    free(store->settings);
     *store = keep;
 }
 
@@ -143,6 +179,29 @@ enum fg_arbiter_result fg_fleet_store_write(struct fg_fleet_store *store, unsign
                                             .revision = pools[i]->revision,
                                             .bytes = texts[i],
                                             .size = fg_fleet_pool_write(&pools[i]->pool, texts[i])};
+    }
+    return fg_arbiter_commit(store->etcd, puts, n, seen_nothing, NULL, &revision, err);
+}
+
+enum fg_arbiter_result fg_fleet_store_write_settings(struct fg_fleet_store *store,
+                                                     const struct fg_fleet_stored_settings *list,
+                                                     unsigned len, struct fg_error *err)
+{
+    static char texts[FG_FLEET_STORE_PUTS][FG_FLEET_TEXT_MAX];
+    static char keys[FG_FLEET_STORE_PUTS][FG_FLEET_KEY_MAX];
+    struct fg_arbiter_put puts[FG_FLEET_STORE_PUTS + 1];
+    unsigned n = 0;
+    int64_t revision;
+
+    FG_ASSERT(len <= FG_FLEET_STORE_PUTS);
+    puts[n++] = (struct fg_arbiter_put){.key = FG_FLEET_MAP_KEY, .revision = store->map_revision};
+    for (unsigned i = 0; i < len; i++) {
+        fg_fleet_catalogue_key(keys[i], sizeof(keys[i]), list[i].item);
+        puts[n++] =
+            (struct fg_arbiter_put){.key = keys[i],
+                                    .revision = list[i].revision,
+                                    .bytes = texts[i],
+                                    .size = fg_fleet_settings_write(&list[i].settings, texts[i])};
     }
     return fg_arbiter_commit(store->etcd, puts, n, seen_nothing, NULL, &revision, err);
 }

@@ -5,6 +5,7 @@
 #define FG_FGCTL_FLEET_ETCD_H
 
 #include "arbiter/arbiter.h"
+#include "fleet/catalogue.h"
 #include "fleet/fleet.h"
 
 struct fg_fleet_stored_pool {
@@ -12,6 +13,12 @@ struct fg_fleet_stored_pool {
     int64_t revision; /**< 0 = etcd has none */
     bool damaged;
     struct fg_fleet_pool pool;
+};
+
+struct fg_fleet_stored_settings {
+    uint64_t item;
+    int64_t revision;                  /**< 0 = etcd has none */
+    struct fg_fleet_settings settings; /**< version 0: none that can be understood */
 };
 
 struct fg_fleet_store {
@@ -27,6 +34,8 @@ struct fg_fleet_store {
     } registers[FG_FLEET_MEMBERS_MAX];
     struct fg_fleet_stored_pool *pools;
     size_t count;
+    struct fg_fleet_stored_settings *settings;
+    size_t settings_count;
 };
 
 /** Reads all of it anew. REFUSED: a register that was decided about has changed, so a process is
@@ -48,6 +57,14 @@ struct fg_fleet_stored_pool *fg_fleet_store_make(struct fg_fleet_store *store, u
 enum fg_arbiter_result fg_fleet_store_write(struct fg_fleet_store *store, unsigned member,
                                             struct fg_fleet_stored_pool *const *pools, unsigned len,
                                             struct fg_error *err);
+
+/** The settings of an item; of revision 0 when etcd has none. */
+struct fg_fleet_stored_settings fg_fleet_store_settings(const struct fg_fleet_store *store,
+                                                        uint64_t item);
+/** Writes up to FG_FLEET_STORE_PUTS of them, if nothing of them and of the map has changed. */
+enum fg_arbiter_result fg_fleet_store_write_settings(struct fg_fleet_store *store,
+                                                     const struct fg_fleet_stored_settings *list,
+                                                     unsigned len, struct fg_error *err);
 
 /** Writes the map, and registers of the members of `moved` that name `logs` and no process, if
  * nothing of them has changed. */

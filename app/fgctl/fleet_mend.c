@@ -369,6 +369,68 @@ static int rebuild_pool(struct work *w, struct fg_fleet_stored_pool *p)
     return FG_EXIT_OK;
 }
 
+static bool same_settings(struct fg_fleet_settings a, struct fg_fleet_settings b)
+{
+    char one[FG_FLEET_TEXT_MAX], other[FG_FLEET_TEXT_MAX];
+
+    a.version = b.version = 1;
+    fg_fleet_settings_write(&a, one);
+    fg_fleet_settings_write(&b, other);
+    return strcmp(one, other) == 0;
+}
+
+/* Settings of an item as the log has them whose last record is the newest: a member that was away
+ * when they were changed has an older one. False: no log knows the item. */
+static bool newest_settings(const struct work *w, uint64_t item, struct fg_fleet_settings *settings)
+{
+    struct fg_fleet_settings now;
+    bool found = false, differ = false;
+    unsigned of = 0;
+
+    for (unsigned m = 0; m < w->args->count; m++) {
+        if (!fg_member_past_settings(&w->pasts[m], item, &now))
+            continue;
+        differ |= found && !same_settings(now, *settings);
+        if (!found || w->pasts[m].last_ms > w->pasts[of].last_ms) {
+            *settings = now;
+            of = m;
+        }
+        found = true;
+    }
+    if (differ)
+        fprintf(stderr,
+                "item %" PRIu64 ": the logs have other settings; those of member %u are taken, "
+                "check them before you thaw the fleet\n",
+                item, of);
+    return found;
+}
+
+/* What etcd has is older, if it is a copy; the members apply it when they start. */
+static int write_settings(struct work *w, const struct fg_fleet_stored_pool *items, size_t count)
+{
+    struct fg_fleet_stored_settings list[FG_FLEET_STORE_PUTS];
+    int code = FG_EXIT_OK;
+    size_t done = 0;
+
+    while (code == FG_EXIT_OK && done < count) {
+        unsigned len = 0;
+
+        for (; done < count && len < FG_FLEET_STORE_PUTS; done++) {
+            struct fg_fleet_settings newest;
+
+            list[len] = fg_fleet_store_settings(&w->store, items[done].item);
+            if (!newest_settings(w, items[done].item, &newest) ||
+                (list[len].settings.version && same_settings(newest, list[len].settings)))
+                continue;
+            newest.version = list[len].settings.version + 1;
+            list[len++].settings = newest;
+        }
+        if (len)
+            code = exit_of(w, fg_fleet_store_write_settings(&w->store, list, len, &w->err));
+    }
+    return code;
+}
+
 static int write_rebuilt(struct work *w, const struct fg_fleet_map *map)
 {
     struct fg_fleet_stored_pool *list[FG_FLEET_STORE_PUTS], *made = w->store.pools;
@@ -397,6 +459,8 @@ static int write_rebuilt(struct work *w, const struct fg_fleet_map *map)
         }
         code = exit_of(w, fg_fleet_store_write(&w->store, 0, list, len, &w->err));
     }
+    if (code == FG_EXIT_OK)
+        code = write_settings(w, made, count);
     free(made);
     w->items = count;
     return code;

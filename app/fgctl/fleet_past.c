@@ -36,6 +36,21 @@ static bool identify(struct fg_member_past *past, struct fg_error *err)
     return true;
 }
 
+static uint64_t last_ms(const struct fg_member_past *past)
+{
+    struct fg_error err;
+    struct fg_journal_record record;
+    struct fg_journal_reader *reader =
+        past->seq ? fg_journal_reader_open(past->dir, past->seq, &err) : NULL;
+    uint64_t time_ms = 0;
+
+    if (reader && fg_journal_read(reader, &record, 1, UINT64_MAX, &err) == 1)
+        time_ms = record.time_ms;
+    if (reader)
+        fg_journal_reader_close(reader);
+    return time_ms;
+}
+
 /* The newest snapshot and what stands behind it; all of the log when there is none. */
 static bool load(struct fg_member_past *past, struct fg_error *err)
 {
@@ -47,6 +62,7 @@ static bool load(struct fg_member_past *past, struct fg_error *err)
     if (!fg_ledger_replay(past->ledger, past->dir, UINT64_MAX, err))
         return false;
     past->seq = fg_ledger_seq(past->ledger);
+    past->last_ms = last_ms(past);
     return true;
 }
 
@@ -84,4 +100,22 @@ void fg_member_past_item(const struct fg_member_past *past, uint64_t item,
                                               .returns = i->returns};
     numbers->taken = (int64_t)(i->sold + i->refunded);
     *reserved = i->reserved;
+}
+
+bool fg_member_past_settings(const struct fg_member_past *past, uint64_t item,
+                             struct fg_fleet_settings *settings)
+{
+    const struct fg_ledger_item *i = fg_ledger_item(past->ledger, item);
+
+    if (!i)
+        return false;
+    *settings = (struct fg_fleet_settings){.opens_ms = i->opens_ms,
+                                           .closes_ms = i->closes_ms,
+                                           .hold_ms = i->hold_ms,
+                                           .user_limit = i->user_limit,
+                                           .order_max = i->order_max,
+                                           .paused = i->flags & FG_JOURNAL_ITEM_PAUSED,
+                                           .retired = i->flags & FG_JOURNAL_ITEM_RETIRED};
+    memcpy(settings->name, i->name, sizeof(settings->name));
+    return true;
 }

@@ -3,13 +3,15 @@
 #ifndef FG_FGCTL_FLEET_PAST_H
 #define FG_FGCTL_FLEET_PAST_H
 
+#include "fleet/catalogue.h"
 #include "fleet/mend.h"
 #include "ledger/ledger.h"
 
 struct fg_member_past {
     const char *dir;
     uint64_t id, seq;
-    int lock; /**< shared: no daemon writes the log meanwhile; -1 = a copy without a lock */
+    uint64_t last_ms; /**< time of its last record; 0 = unknown */
+    int lock;         /**< shared: no daemon writes the log meanwhile; -1 = a copy without a lock */
     struct fg_ledger *ledger;
 };
 
@@ -21,5 +23,8 @@ void fg_member_past_close(struct fg_member_past *past);
  * that are held, and not paid. */
 void fg_member_past_item(const struct fg_member_past *past, uint64_t item,
                          struct fg_fleet_past *numbers, uint64_t *reserved);
+/** Its settings, without a version. False: it does not know the item. */
+bool fg_member_past_settings(const struct fg_member_past *past, uint64_t item,
+                             struct fg_fleet_settings *settings);
 
 #endif

@@ -60,14 +60,28 @@ static enum fg_control_result outcome(enum fg_worker_mail mail,
     return FG_CONTROL_UNAVAILABLE;
 }
 
+/* A lock, for `fg-fleet-items` has commands, too. */
+static enum fg_control_result ask_for_left(struct fg_daemon *d, uint64_t id,
+                                           struct fg_stock_command *command,
+                                           struct fg_stock_answer *answer, struct fg_error *err)
+{
+    unsigned owner = fg_user_owner(id, d->config.workers.count);
+    enum fg_worker_mail mail;
+
+    *answer = (struct fg_stock_answer){0};
+    pthread_mutex_lock(&d->mailbox_lock);
+    mail = fg_worker_mailbox_ask(&d->mailbox, owner, command, answer);
+    pthread_mutex_unlock(&d->mailbox_lock);
+    return outcome(mail, answer, err);
+}
+
 /* The worker that owns this user, or is the home of this item. */
 static enum fg_control_result ask_owner(struct fg_daemon *d, uint64_t id,
                                         struct fg_stock_command *command, struct fg_error *err)
 {
-    struct fg_stock_answer answer = {0};
-    unsigned owner = fg_user_owner(id, d->config.workers.count);
+    struct fg_stock_answer answer;
 
-    return outcome(fg_worker_mailbox_ask(&d->mailbox, owner, command, &answer), &answer, err);
+    return ask_for_left(d, id, command, &answer, err);
 }
 
 static enum fg_control_result ask_home(struct fg_daemon *d, struct fg_stock_command *command,
@@ -80,8 +94,12 @@ static enum fg_control_result ask_all(struct fg_daemon *d, struct fg_stock_comma
                                       struct fg_error *err)
 {
     struct fg_stock_answer answer = {0};
+    enum fg_worker_mail mail;
 
-    return outcome(fg_worker_mailbox_ask_all(&d->mailbox, command, &answer), &answer, err);
+    pthread_mutex_lock(&d->mailbox_lock);
+    mail = fg_worker_mailbox_ask_all(&d->mailbox, command, &answer);
+    pthread_mutex_unlock(&d->mailbox_lock);
+    return outcome(mail, &answer, err);
 }
 
 static uint64_t now_ms(void *ctx)
@@ -94,9 +112,12 @@ static uint64_t now_ms(void *ctx)
 static bool up_to_date(void *ctx, struct fg_error *err)
 {
     struct fg_daemon *d = ctx;
+    uint32_t under_way;
 
-    if (!fg_worker_mailbox_under_way(&d->mailbox) &&
-        fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS))
+    pthread_mutex_lock(&d->mailbox_lock);
+    under_way = fg_worker_mailbox_under_way(&d->mailbox);
+    pthread_mutex_unlock(&d->mailbox_lock);
+    if (!under_way && fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS))
         return true;
     return fg_fail(
         err, "an earlier command is still under way, or the ledger lags; nothing was changed");
@@ -241,14 +262,15 @@ static bool settings_changed(const struct fg_stock_command *c, const struct fg_l
 /* In the log first, then in force everywhere: no order is ever decided by settings that a crash
  * could lose.
  */
-static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item,
-                                       bool must_exist, struct fg_error *err)
+static enum fg_control_result carry_out(struct fg_daemon *d, const struct fg_control_item *item,
+                                        bool exists, const struct fg_ledger_item *known,
+                                        uint32_t index, struct fg_error *err)
 {
-    struct fg_daemon *d = ctx;
-    struct fg_ledger_item known = {0};
+    enum fg_control_result result = FG_CONTROL_DONE;
     struct fg_stock_command command = {
         .type = FG_STOCK_ITEM_SET,
         .item = item->item,
+        .index = index,
         .opens_ms = item->opens_ms,
         .closes_ms = item->closes_ms,
         .hold_ms = item->hold_ms,
@@ -256,23 +278,63 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
         .order_max = item->order_max,
         .flags = (uint16_t)((item->paused ? FG_JOURNAL_ITEM_PAUSED : 0) |
                             (item->retired ? FG_JOURNAL_ITEM_RETIRED : 0))};
-    enum fg_control_result result = check_item(d, item, must_exist, &known, &command.index, err);
 
-    if (result == FG_CONTROL_DONE)
-        result = check_line(d, item, &known, err);
-    if (result == FG_CONTROL_DONE && (!must_exist || settings_changed(&command, &known))) {
+    if (!exists || settings_changed(&command, known)) {
         result = ask_home(d, &command, err);
         command.type = FG_STOCK_ITEM_APPLY;
         if (result == FG_CONTROL_DONE)
             result = ask_all(d, &command, err);
     }
     if (result == FG_CONTROL_DONE)
-        result = set_line(d, item, &known, command.index, err);
-    if (result == FG_CONTROL_DONE && strcmp(item->name, known.name))
-        result = set_name(d, item, command.index, err);
+        result = set_line(d, item, known, index, err);
+    if (result == FG_CONTROL_DONE && strcmp(item->name, known->name))
+        result = set_name(d, item, index, err);
     if (result == FG_CONTROL_DONE)
         fg_ledger_follower_catch_up(&d->follower, CATCH_UP_MS); /* so that who asks now sees it */
     return result;
+}
+
+static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item,
+                                       bool must_exist, uint32_t *behind, struct fg_error *err)
+{
+    struct fg_daemon *d = ctx;
+    struct fg_ledger_item known = {0};
+    uint32_t index;
+    enum fg_control_result result = check_item(d, item, must_exist, &known, &index, err);
+
+    if (result == FG_CONTROL_DONE)
+        result = check_line(d, item, &known, err);
+    if (result != FG_CONTROL_DONE)
+        return result;
+    return d->fleet.member ? fg_catalogue_set(d, item, behind, err)
+                           : carry_out(d, item, must_exist, &known, index, err);
+}
+
+enum fg_control_result fg_glue_item_apply(struct fg_daemon *d, const struct fg_control_item *item,
+                                          struct fg_error *err)
+{
+    struct fg_ledger_item known = {0};
+    struct fg_control_item whole;
+    uint32_t index;
+    enum fg_control_result found = find_index(d, item->item, &known, &index, err);
+
+    if (found == FG_CONTROL_UNAVAILABLE)
+        return found;
+    if (index >= d->workers.options.limits.items_max) {
+        fg_fail(err, "there are %u items already, as many as [limits] items_max allows", index);
+        return FG_CONTROL_CONFLICT;
+    }
+    fg_control_item_settings(&known, &whole);
+    whole.item = item->item;
+    memcpy(whole.name, item->name, sizeof(whole.name));
+    whole.opens_ms = item->opens_ms;
+    whole.closes_ms = item->closes_ms;
+    whole.hold_ms = item->hold_ms;
+    whole.user_limit = item->user_limit;
+    whole.order_max = item->order_max;
+    whole.paused = item->paused;
+    whole.retired = item->retired;
+    return carry_out(d, &whole, found == FG_CONTROL_DONE, &known, index, err);
 }
 
 static enum fg_control_result stock_add(void *ctx, uint64_t item, int64_t units,
@@ -356,14 +418,13 @@ static enum fg_control_result line_clear(void *ctx, uint64_t item, uint64_t *cle
     struct fg_ledger_item known = {0};
     struct fg_stock_command command = {.type = FG_STOCK_LINE_CLEAR, .item = item};
     enum fg_control_result result = find_index(d, item, &known, &command.index, err);
-    unsigned owner = fg_user_owner(item, d->config.workers.count);
-    struct fg_stock_answer answer = {0};
+    struct fg_stock_answer answer;
 
     if (result == FG_CONTROL_NOT_FOUND)
         fg_fail(err, "no item %llu", (unsigned long long)item);
     if (result != FG_CONTROL_DONE || !d->workers.options.limits.waiting_max)
         return result; /* nobody waits */
-    result = outcome(fg_worker_mailbox_ask(&d->mailbox, owner, &command, &answer), &answer, err);
+    result = ask_for_left(d, item, &command, &answer, err);
     *cleared = answer.left;
     return result == FG_CONTROL_DONE && known.waiting ? wait_cleared(d, &known, err) : result;
 }
@@ -581,6 +642,7 @@ struct fg_control_daemon fg_control_glue(struct fg_daemon *d)
                                      .health = health,
                                      .now_ms = now_ms,
                                      .up_to_date = up_to_date,
+                                     .item_version = fg_catalogue_version,
                                      .item_set = item_set,
                                      .stock_add = stock_add,
                                      .user_set = user_set,

@@ -49,6 +49,11 @@ struct fg_daemon_pair {
 };
 
 struct fg_daemon_fleet_item;
+struct fg_daemon;
+
+/** Settings of an item that may be new: durable and in force on return. */
+typedef enum fg_control_result
+fg_catalogue_apply(struct fg_daemon *d, const struct fg_control_item *item, struct fg_error *err);
 
 /** One of a fleet; without [fleet] all of it is zero. `fg-fleet` writes it, but for `member`. */
 struct fg_daemon_fleet {
@@ -63,6 +68,10 @@ struct fg_daemon_fleet {
     uint32_t under_way[FG_WORKERS_MAX]; /**< commands without an answer, by worker */
     uint32_t *again, again_len;         /**< tickets of commands that are to be given again */
     uint32_t *giving, giving_len;       /**< items that returned units, until the ledger has it */
+    fg_catalogue_apply *apply_item;     /**< by which that thread applies settings */
+    pthread_t items_thread;             /**< `fg-fleet-items`: main thread, as the next */
+    bool applies;                       /**< it was started */
+    _Atomic bool quit;                  /**< it shall end */
 };
 
 /**
@@ -88,7 +97,8 @@ struct fg_daemon {
     /* The workers. */
     struct fg_worker_group workers;
     struct fg_worker_keys keys;       /**< main thread, and control thread, under its lock */
-    struct fg_worker_mailbox mailbox; /**< control thread */
+    struct fg_worker_mailbox mailbox; /**< under `mailbox_lock` */
+    pthread_mutex_t mailbox_lock;     /**< control thread, and `fg-fleet-items` */
     struct fg_worker_watch watch;     /**< main thread */
     struct fg_worker_traced *traced;  /**< NULL: no order is traced */
 
@@ -169,7 +179,21 @@ bool fg_fleeted_view(void *daemon, struct fg_control_fleet *fleet);
 bool fg_fleeted_item(void *daemon, uint32_t index, struct fg_fleet_item_view *view);
 void fg_fleeted_stop(struct fg_daemon *d); /**< the workers still run */
 
+/* catalogue.c; likewise */
+bool fg_catalogue_start(struct fg_daemon *d, fg_catalogue_apply *apply_item,
+                        struct fg_error *err); /**< the workers run */
+void fg_catalogue_stop(struct fg_daemon *d);   /**< before fg_fleeted_stop */
+/** Version of an item's settings that are in force here; 0 = none, or no fleet. Control thread. */
+uint64_t fg_catalogue_version(void *daemon, uint64_t item);
+/** Control thread: settings for all members. *behind: bits of those that have not applied them. */
+enum fg_control_result fg_catalogue_set(struct fg_daemon *d, const struct fg_control_item *item,
+                                        uint32_t *behind, struct fg_error *err);
+
 /* control_glue.c */
+/** Settings of an item that may be new: durable and in force on return; those of its waiting list
+ * stay. `fg-fleet-items` */
+enum fg_control_result fg_glue_item_apply(struct fg_daemon *d, const struct fg_control_item *item,
+                                          struct fg_error *err);
 struct fg_control_daemon fg_control_glue(struct fg_daemon *d);
 
 /* observe.c: what lib/health reads. Any thread but a worker */

@@ -351,24 +351,35 @@ void fg_fleeted_stop(struct fg_daemon *d)
 
 bool fg_fleeted_waits(struct fg_daemon *d)
 {
+    struct fg_member_catalogue_view catalogue;
+
     if (!d->fleet.member)
         return false;
     if (!fg_member_may_sell(d->fleet.member))
         return true;
-    if (atomic_load(&d->journal_thread.mode) == FG_STOCK_RUNNING)
+    if (atomic_load(&d->journal_thread.mode) != FG_STOCK_RUNNING || atomic_load(&d->fleet.opened))
+        return false;
+    fg_member_catalogue_view(fg_member_catalogue(d->fleet.member), &catalogue);
+    if (catalogue.complete) { /* the log takes records, and has the settings of all items */
+        atomic_store(&d->fleet.shards.waits, false);
         atomic_store(&d->fleet.opened, true);
+    }
     return false;
 }
 
 bool fg_fleeted_view(void *ctx, struct fg_control_fleet *fleet)
 {
+    struct fg_fleet_view *view = &fleet->view.fleet;
     struct fg_daemon *d = ctx;
 
     if (!d->fleet.member)
         return false;
     fleet->settings = &d->config.fleet;
     fg_member_view(d->fleet.member, &fleet->view);
-    fleet->view.fleet.may_sell &= atomic_load(&d->fleet.opened); /* the workers know it */
+    fg_member_catalogue_view(fg_member_catalogue(d->fleet.member), &fleet->catalogue);
+    if (view->may_sell && !fleet->catalogue.complete)
+        view->reason = FG_FLEET_REASON_CATALOGUE;
+    view->may_sell &= atomic_load(&d->fleet.opened); /* the workers know it */
     return true;
 }
 

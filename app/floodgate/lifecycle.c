@@ -38,8 +38,6 @@ static bool start_control(struct fg_daemon *d, struct fg_error *err)
 
     if (!make_folder(d->config.api.socket, err))
         return false;
-    d->mailbox =
-        (struct fg_worker_mailbox){.group = &d->workers, .stopping = &d->journal_thread.stopping};
     d->control =
         fg_control_start(d->config.api.socket, d->config.api.mode, d->config.api.group, &glue, err);
     return d->control != NULL;
@@ -88,6 +86,7 @@ static bool create_workers(struct fg_daemon *d, struct fg_error *err)
     if (d->config.fleet.enabled) {
         d->fleet.shards.member = d->config.fleet.member;
         fg_member_map(&d->config.fleet, &d->fleet.shards.map);
+        atomic_store(&d->fleet.shards.waits, true);
         o.shards = &d->fleet.shards;
     }
     if (!fg_worker_group_create(&d->workers, &o, err))
@@ -140,6 +139,10 @@ static bool start_parts(struct fg_daemon *d, const char *program, struct fg_erro
                                   err) ||
         !fg_worker_group_start(&d->workers, d->ports.queues, d->ports.queues_count, err))
         return false;
+    d->mailbox =
+        (struct fg_worker_mailbox){.group = &d->workers, .stopping = &d->journal_thread.stopping};
+    if (!fg_catalogue_start(d, fg_glue_item_apply, err))
+        return false;
     wait_for_fleet(d);
     return (paired || fg_start_inbound(d, err)) && start_control(d, err) && start_viewer(d, err);
 }
@@ -149,6 +152,7 @@ bool fg_daemon_start(struct fg_daemon *d, const char *program, struct fg_error *
     fg_worker_keys_init(&d->keys);
     fg_health_init(&d->health);
     d->pair.event_fd = -1;
+    pthread_mutex_init(&d->mailbox_lock, NULL);
     d->started_ms = fg_clock_mono_ms();
     if (!fg_floating_start(d, err) || !start_parts(d, program, err))
         return false;
@@ -191,6 +195,7 @@ static void stop_threads(struct fg_daemon *d)
         fg_control_stop(d->control);
     d->control = NULL;
     fg_floating_stop(d); /* the control server showed it */
+    fg_catalogue_stop(d);
     fg_fleeted_stop(d);
     fg_worker_group_stop(&d->workers);
     fg_journal_thread_stop(&d->journal_thread);

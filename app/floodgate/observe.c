@@ -133,6 +133,8 @@ static void observe_fleet(struct fg_daemon *d, struct fg_health_observations *o)
     o->fleet.damaged = v->damaged_items;
     snprintf(o->fleet.reason, sizeof(o->fleet.reason), "%s", fg_fleet_reason_text(v->reason));
     snprintf(o->fleet.etcd_error, sizeof(o->fleet.etcd_error), "%s", fleet.view.etcd_error);
+    snprintf(o->fleet.catalogue_error, sizeof(o->fleet.catalogue_error), "%s",
+             fleet.catalogue.error);
     snprintf(o->fleet.seen_error, sizeof(o->fleet.seen_error), "%s", fleet.view.seen_error);
 }
 

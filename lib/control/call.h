@@ -60,6 +60,8 @@ struct fg_control_call {
     const char *class_name;      /**< ?class=; NULL: not given */
     uint64_t port;               /**< ?port=; 0: not given */
     bool retired;                /**< ?retired=true */
+    uint64_t version;            /**< of the item's settings, before they were read */
+    uint32_t behind;             /**< members of a fleet that have not applied what was changed */
     uint64_t offset, limit;      /**< ?offset= and ?limit=; limit 0: not given */
     unsigned code;               /**< of the reply */
     json_t *json;                /**< reply, owned; or */

@@ -38,6 +38,7 @@ struct fg_control_item {
     uint32_t wait_ttl_ms; /**< 1000..86400000: how long a user is present after a WAIT */
     bool one_unit;        /**< orders of one unit only may wait */
     bool lottery;         /**< a draw at the opening is to come */
+    uint64_t version;     /**< of a fleet: that these settings were made from; 0 = of none */
 };
 
 /** What a capture copied, and what it left out. */
@@ -57,6 +58,7 @@ struct fg_control_pair {
 /** This appliance as a member of a fleet. */
 struct fg_control_fleet {
     struct fg_member_view view;
+    struct fg_member_catalogue_view catalogue;
     const struct fg_member_settings *settings;
 };
 
@@ -99,10 +101,13 @@ struct fg_control_daemon {
     void (*pair_act)(void *ctx, enum fg_control_pair_act act);
     /** False and err: a command is under way, or the ledger lags: what is read now may be old. */
     bool (*up_to_date)(void *ctx, struct fg_error *err);
+    /** Of a fleet: version of the settings that are in force here; 0 = none. NULL: no fleet. */
+    uint64_t (*item_version)(void *ctx, uint64_t item);
     /** Creates (must_exist false: fails with CONFLICT when there) or changes an item; returns when
-     * durable and in force on all workers. */
+     * durable and in force on all workers. In a fleet: at all members but those of *behind (bits),
+     * which have not said so; CONFLICT when another change was faster. */
     enum fg_control_result (*item_set)(void *ctx, const struct fg_control_item *item,
-                                       bool must_exist, struct fg_error *err);
+                                       bool must_exist, uint32_t *behind, struct fg_error *err);
     /** units > 0 adds, < 0 removes free units (all or nothing: CONFLICT says how many are free).
      * Durable on return. */
     enum fg_control_result (*stock_add)(void *ctx, uint64_t item, int64_t units,

@@ -13,8 +13,7 @@ static bool read_fleet(struct fg_control *control, struct fg_control_fleet *flee
     return daemon->fleet && daemon->fleet(daemon->ctx, fleet);
 }
 
-/* Numbers of members, of their bits. */
-static json_t *members_json(uint32_t bits)
+json_t *fg_control_members_json(uint32_t bits)
 {
     json_t *list = json_array();
 
@@ -45,13 +44,15 @@ static json_t *fleet_json(const struct fg_control_fleet *fleet)
                              fg_fleet_reason_text(v->reason), "may_sell", v->may_sell, "frozen",
                              v->map.frozen, "away", v->away, "revision", (json_int_t)v->revision);
 
-    json_object_set_new(json, "silent", members_json(v->silent));
-    json_object_set_new(json, "retired", members_json(v->map.retired));
+    json_object_set_new(json, "silent", fg_control_members_json(v->silent));
+    json_object_set_new(json, "retired", fg_control_members_json(v->map.retired));
     json_object_set_new(json, "etcd",
                         json_pack("{s:s, s:b, s:o, s:I, s:b}", "endpoints", s->etcd.endpoints,
                                   "reachable", m->etcd_ok, "error", fg_json_text(m->etcd_error),
                                   "took_ms", (json_int_t)m->etcd_ms, "watched", v->watched));
     json_object_set_new(json, "seen_error", fg_json_text(m->seen_error));
+    json_object_set_new(json, "behind", fg_control_members_json(fleet->catalogue.behind));
+    json_object_set_new(json, "catalogue_error", fg_json_text(fleet->catalogue.error));
     json_object_set_new(json, "counters", counters_json(v));
     return json;
 }
@@ -84,14 +85,15 @@ static json_t *rows_json(const struct fg_fleet_pool *pool)
 static json_t *item_json(struct fg_control *control, const struct fg_ledger_item *item)
 {
     const struct fg_control_daemon *daemon = &control->daemon;
+    uint64_t version = daemon->item_version ? daemon->item_version(daemon->ctx, item->item) : 0;
     struct fg_fleet_item_view v;
 
     if (!daemon->fleet_item(daemon->ctx, item->index, &v)) /* it was defined just now */
         v = (struct fg_fleet_item_view){.state = FG_FLEET_STATE_UNREAD};
-    return json_pack("{s:o, s:o, s:s, s:b, s:b, s:I, s:o}", "item", fg_json_id(item->item), "name",
-                     fg_json_text(item->name), "state", fg_fleet_state_name(v.state), "sold_out",
-                     v.pool.sold_out, "damaged", v.damaged, "free", (json_int_t)v.pool.free,
-                     "members", rows_json(&v.pool));
+    return json_pack("{s:o, s:o, s:I, s:s, s:b, s:b, s:I, s:o}", "item", fg_json_id(item->item),
+                     "name", fg_json_text(item->name), "version", (json_int_t)version, "state",
+                     fg_fleet_state_name(v.state), "sold_out", v.pool.sold_out, "damaged",
+                     v.damaged, "free", (json_int_t)v.pool.free, "members", rows_json(&v.pool));
 }
 
 void fg_control_handle_fleet_items(struct fg_control_call *call)

@@ -5,6 +5,9 @@
 
 #include "control/call.h"
 
+/** Numbers of members, of their bits. */
+json_t *fg_control_members_json(uint32_t bits);
+
 void fg_control_handle_fleet(struct fg_control_call *call);
 void fg_control_handle_fleet_items(struct fg_control_call *call);
 

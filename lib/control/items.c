@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "control/fleet.h"
 #include "control/item_json.h"
 #include "control/items.h"
 
@@ -43,6 +44,8 @@ static void reply_settled(struct fg_control_call *call, unsigned code,
     if (!settled)
         json_object_set_new(json, "lagging", json_true());
     json_object_set_new(json, "changed", json_boolean(changed));
+    if (call->behind)
+        json_object_set_new(json, "behind", fg_control_members_json(call->behind));
     fg_control_call_reply(call, code, json);
 }
 
@@ -57,14 +60,25 @@ static bool load_item(struct fg_control_call *call, struct fg_ledger_item *item)
     return true;
 }
 
+/* Before the settings are read: then none is overwritten that came meanwhile. */
+static void load_version(struct fg_control_call *call, uint64_t item)
+{
+    const struct fg_control_daemon *daemon = &call->control->daemon;
+
+    call->version = daemon->item_version ? daemon->item_version(daemon->ctx, item) : 0;
+}
+
 /* The present item, with every earlier change. One thread changes items. */
 static bool load_fresh(struct fg_control_call *call, struct fg_ledger_item *item)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
     struct fg_error err = {""};
+    uint64_t number;
 
     if (!daemon->up_to_date(daemon->ctx, &err))
         return fg_control_call_result(call, FG_CONTROL_UNAVAILABLE, &err);
+    if (fg_control_call_item(call, &number))
+        load_version(call, number);
     return load_item(call, item);
 }
 
@@ -152,10 +166,12 @@ static bool item_set(struct fg_control_call *call, const struct fg_control_item 
                      bool must_exist)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
+    struct fg_control_item wanted = *settings;
     struct fg_error err = {""};
 
-    return fg_control_call_result(call, daemon->item_set(daemon->ctx, settings, must_exist, &err),
-                                  &err);
+    wanted.version = call->version;
+    return fg_control_call_result(
+        call, daemon->item_set(daemon->ctx, &wanted, must_exist, &call->behind, &err), &err);
 }
 
 void fg_control_handle_items(struct fg_control_call *call)
@@ -317,6 +333,20 @@ static bool may_create(struct fg_control_call *call)
     return true;
 }
 
+/* In a fleet the others may be told of a new item without units, too: they have it already. */
+static bool is_told_again(struct fg_control_call *call, const struct fg_control_item *settings,
+                          uint64_t total, int64_t *stock)
+{
+    struct fg_control_item there;
+    struct fg_ledger_item item;
+
+    if (!is_member(call) || total || !fg_control_item_copy(call->control, settings->item, &item))
+        return false;
+    fg_control_item_settings(&item, &there);
+    *stock = fg_ledger_item_stock(&item);
+    return same_settings(&there, settings);
+}
+
 void fg_control_handle_item_create(struct fg_control_call *call)
 {
     struct fg_control_daemon *daemon = &call->control->daemon;
@@ -325,6 +355,7 @@ void fg_control_handle_item_create(struct fg_control_call *call)
     struct fg_control_item_values values;
     struct fg_error err = {""};
     uint64_t total;
+    int64_t stock;
 
     if (!may_create(call) || !fg_control_body_item(call, &values))
         return;
@@ -339,6 +370,11 @@ void fg_control_handle_item_create(struct fg_control_call *call)
         return;
     }
     total = values.number[FG_CONTROL_ITEM_FIELD_total];
+    if (is_told_again(call, &settings, total, &stock)) {
+        reply_settled(call, 201, &settings, stock, false);
+        return;
+    }
+    load_version(call, settings.item);
     if (!item_set(call, &settings, false))
         return;
     if (total)

@@ -44,6 +44,7 @@
     X(UNPREPARED, "etcd has no map of the fleet")                                                  \
     X(DAMAGED, "a value in etcd cannot be understood")                                             \
     X(OTHER_MAP, "the map in etcd is not the configured one")                                      \
+    X(CATALOGUE, "the settings of all items are not applied yet")                                  \
     X(FROZEN, "a person froze the fleet")                                                          \
     X(RESTORED, "etcd was restored from a copy")                                                   \
     X(OLD_LOG, "the log of this member is older than what etcd knows of it")                       \

@@ -360,6 +360,9 @@ CONDITION(fleet)
         return FG_HEALTH_NONE;
     if (!now->fleet.may_sell && !now->fleet.reason[0]) /* the alarms `log`, `behind` have more */
         return raise_if(FG_HEALTH_ALARM, text, "nothing is sold: the log takes no orders yet");
+    if (!now->fleet.may_sell && now->fleet.catalogue_error[0])
+        return raise_if(FG_HEALTH_ALARM, text, "nothing is sold: %s: %s", now->fleet.reason,
+                        now->fleet.catalogue_error);
     if (!now->fleet.may_sell)
         return raise_if(FG_HEALTH_ALARM, text, "nothing is sold: %s%s%s", now->fleet.reason,
                         now->fleet.away ? ": " : "", now->fleet.away ? now->fleet.etcd_error : "");
@@ -375,6 +378,9 @@ CONDITION(fleet)
                         "the pools of %u items are damaged or deleted in etcd: they are leased no "
                         "more",
                         now->fleet.damaged);
+    if (now->fleet.catalogue_error[0])
+        return raise_if(FG_HEALTH_WARNING, text, "settings in etcd cannot be applied: %s",
+                        now->fleet.catalogue_error);
     if (now->fleet.silent)
         return raise_if(FG_HEALTH_WARNING, text, "member %d is silent: its units are left out",
                         __builtin_ffs((int)now->fleet.silent) - 1);
@@ -485,10 +491,11 @@ const struct fg_health_condition fg_health_conditions[] = {
      .check = fleet,
      .warning = "this member of a fleet cannot exchange units with the others: etcd is away, a "
                 "person froze the fleet, another member is silent, the pool of an item is damaged, "
-                "etcd was restored, or fleet.seen cannot be written",
+                "settings of an item cannot be applied, etcd was restored, or fleet.seen cannot be "
+                "written",
      .warning_effect = FG_HEALTH_DEGRADED,
-     .alarm = "it sells nothing, for it could not read the map and the pools, or its log takes no "
-              "orders",
+     .alarm = "it sells nothing, for it could not read the map and the pools, or does not have the "
+              "settings of all items, or its log takes no orders",
      .alarm_effect = FG_HEALTH_UNHEALTHY,
      .remedy = "`fgctl fleet status` at each member; bring etcd or the silent member back, `fgctl "
                "fleet thaw`; [fleet](fleet.md#the-operator) says what each reason asks for"},

@@ -99,11 +99,12 @@ struct fg_health_observations {
     struct { /* of a member of a fleet */
         bool enabled;
         bool may_sell, away, frozen;
-        uint32_t silent;      /**< bit m: member m did not answer the last demand */
-        uint32_t damaged;     /**< items whose pools are damaged or deleted */
-        char reason[128];     /**< why it leases and returns nothing; "" = it does */
-        char etcd_error[256]; /**< of the last call that failed */
-        char seen_error[256]; /**< fleet.seen cannot be written; "" = it can */
+        uint32_t silent;           /**< bit m: member m did not answer the last demand */
+        uint32_t damaged;          /**< items whose pools are damaged or deleted */
+        char reason[128];          /**< why it leases and returns nothing; "" = it does */
+        char etcd_error[256];      /**< of the last call that failed */
+        char seen_error[256];      /**< fleet.seen cannot be written; "" = it can */
+        char catalogue_error[256]; /**< settings that cannot be applied; "" = none */
     } fleet;
     unsigned workers, workers_stalled;
     int64_t wall_ahead_ms; /**< the system's clock minus ours */

@@ -104,6 +104,17 @@ static enum fg_arbiter_result claim(struct fg_member_caller *c, struct fg_error 
     return result == FG_ARBITER_LOST ? FG_ARBITER_AWAY : result;
 }
 
+static enum fg_arbiter_result say(struct fg_member_caller *c, struct fg_error *err)
+{
+    const struct fg_arbiter_swap swap = {.guard = c->register_key,
+                                         .revision = c->call.output.register_revision,
+                                         .key = c->call.key,
+                                         .bytes = c->call.text,
+                                         .size = strlen(c->call.text)};
+
+    return fg_arbiter_swap(c->etcd, &swap, &c->answer.store, err);
+}
+
 static enum fg_arbiter_result carry_out(struct fg_member_caller *c, struct fg_error *err)
 {
     const struct fg_fleet_output *o = &c->call.output;
@@ -116,6 +127,8 @@ static enum fg_arbiter_result carry_out(struct fg_member_caller *c, struct fg_er
                                   err);
     case FG_MEMBER_SWAP:
         return swap_pools(c, err);
+    case FG_MEMBER_SAY:
+        return say(c, err);
     case FG_MEMBER_REMEMBER:
         break;
     }
@@ -129,7 +142,8 @@ static void call(struct fg_member_caller *c)
     uint64_t began_ms = fg_clock_mono_ms();
     enum fg_arbiter_result result;
 
-    c->answer = (struct fg_member_answer){.kind = c->call.kind, .ticket = c->call.output.ticket};
+    c->answer = (struct fg_member_answer){
+        .kind = c->call.kind, .ticket = c->call.output.ticket, .since = c->call.output.since};
     result = carry_out(c, &err);
     c->answer.outcome = outcome_of(result);
     c->answer.values = &c->values;

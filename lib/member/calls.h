@@ -14,6 +14,7 @@ enum fg_member_call_kind {
     FG_MEMBER_CLAIM,   /**< moves the register: `text` */
     FG_MEMBER_READ,    /**< of `output` */
     FG_MEMBER_SWAP,    /**< likewise */
+    FG_MEMBER_SAY,     /**< `text` is written to `key`, if the register is that of `output` */
     FG_MEMBER_REMEMBER /**< the revision of `output`, in a file */
 };
 
@@ -22,11 +23,13 @@ struct fg_member_call {
     struct fg_fleet_output output; /**< puts are copied */
     char text[160];   /**< CLAIM: with a `log` as its first part that must not change */
     size_t text_keep; /**< bytes of that part */
+    char key[FG_FLEET_KEY_MAX];
 };
 
 struct fg_member_answer {
     enum fg_member_call_kind kind;
     uint64_t ticket;
+    int64_t since; /**< READ */
     enum fg_fleet_outcome outcome;
     int64_t store;  /**< CLAIM: revision of the register */
     bool other_log; /**< CLAIM: it stays that of another log; `error` tells */

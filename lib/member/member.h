@@ -16,6 +16,7 @@
 #define FG_MEMBER_H
 
 #include "fleet/fleet.h"
+#include "member/catalogue.h"
 #include "member/options.h"
 
 /** EX_CONFIG: of a process that must not sell. Not to be started again before a person has looked:
@@ -76,6 +77,9 @@ bool fg_member_may_sell(struct fg_member *m);
 void fg_member_view(struct fg_member *m, struct fg_member_view *view);
 /** False: there is no such item here. */
 bool fg_member_item_view(struct fg_member *m, uint32_t item, struct fg_fleet_item_view *view);
+
+/** Of the items' settings: it lives as long as the member. */
+struct fg_member_catalogue *fg_member_catalogue(struct fg_member *m);
 
 /* ---- for the hooks `begin` and `take` -------------------------------------------------------- */
 /* As the functions of lib/fleet of that name. */

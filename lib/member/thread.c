@@ -14,6 +14,7 @@
 #include "base/diag.h"
 #include "base/thread.h"
 #include "member/calls.h"
+#include "member/catalogue.h"
 #include "member/member.h"
 #include "member/memory.h"
 #include "member/watcher.h"
@@ -25,6 +26,7 @@
 #define CLAIM_MS      250
 #define SEEN_MS       1000 /* until the memory file is tried again */
 #define LATE_MS       1000 /* a watch that does not keep up for so long is begun again */
+#define SAY_MS        100  /* until etcd is told again what was applied */
 
 struct fg_member {
     struct fg_member_settings settings;
@@ -34,6 +36,7 @@ struct fg_member {
     uint64_t nonce[2];
     struct fg_member_caller *caller;
     struct fg_member_watcher *watcher;
+    struct fg_member_catalogue *catalogue; /* has a mutex of its own, for the inside of this one */
     int wake_fd;
     pthread_t thread;
     _Atomic bool quit, may_sell;
@@ -41,10 +44,11 @@ struct fg_member {
     struct fg_fleet *fleet;
     struct fg_member_view view; /* `fleet` of it: as of the last round */
     int64_t claimed;            /* revision of the register; 0 = not yet */
-    uint64_t now_ms, claim_ms, memory_ms;
+    uint64_t now_ms, claim_ms, memory_ms, say_ms;
     uint64_t late_ms; /* since then the watch does not keep up; 0 = it does, or there is none */
     int64_t told;     /* the watch told all up to there; 0 = there is none */
     bool asks;        /* etcd is asked, so what a watch tells waits for the answer */
+    int64_t saying;   /* revision up to which settings are applied, on its way to etcd */
     struct fg_fleet_output call, gift, memory; /* that wait for room */
     bool call_waits, gift_waits, memory_waits;
     char ended[FG_MEMBER_TEXT]; /* the reason for `stop`; "" = none */
@@ -112,6 +116,24 @@ static void make_claim(struct fg_member *m)
     fg_member_caller_make(m->caller, &call);
 }
 
+/* Rare, and an operator waits for it: before what else is due. */
+static bool make_say(struct fg_member *m)
+{
+    struct fg_member_call call = {.kind = FG_MEMBER_SAY};
+    char text[FG_FLEET_TEXT_MAX];
+
+    if (!m->claimed || m->now_ms < m->say_ms ||
+        !fg_member_catalogue_must_say(m->catalogue, &m->saying))
+        return false;
+    fg_fleet_applied_write(m->settings.member, m->saying, text);
+    snprintf(call.text, sizeof(call.text), "%.150s", text);
+    snprintf(call.key, sizeof(call.key), FG_FLEET_APPLIED_PREFIX "%u", m->settings.member);
+    call.output.register_revision = m->claimed;
+    m->say_ms = m->now_ms + SAY_MS;
+    fg_member_caller_make(m->caller, &call);
+    return true;
+}
+
 static void make_call(struct fg_member *m)
 {
     struct fg_member_call call = {.kind = FG_MEMBER_REMEMBER, .output = m->memory};
@@ -123,6 +145,8 @@ static void make_call(struct fg_member *m)
             make_claim(m);
         return;
     }
+    if (make_say(m))
+        return;
     if (m->call_waits) {
         call.kind = m->call.kind == FG_FLEET_READ ? FG_MEMBER_READ : FG_MEMBER_SWAP;
         call.output = m->call;
@@ -170,6 +194,13 @@ static void take_values(struct fg_member *m, const struct fg_member_values *valu
     }
 }
 
+static void take_settings(struct fg_member *m, const struct fg_member_values *values)
+{
+    for (size_t i = 0; i < values->len; i++)
+        fg_member_catalogue_value(m->catalogue, values->of[i].key, values->of[i].revision,
+                                  values->of[i].text);
+}
+
 /* ---- the watch ------------------------------------------------------------------------------- */
 
 static void renew_watch(struct fg_member *m)
@@ -192,6 +223,8 @@ static void take_watched(struct fg_member *m)
         return;
     take_values(m, values);
     fg_fleet_watched(m->fleet, m->told);
+    if (fg_fleet_may_lead(m->fleet))
+        take_settings(m, values);
     drain(m);
 }
 
@@ -206,6 +239,24 @@ static void remembered(struct fg_member *m, const struct fg_member_answer *a)
         m->memory_waits = true;
         m->memory_ms = m->now_ms + SEEN_MS;
     }
+}
+
+static void said(struct fg_member *m, const struct fg_member_answer *a)
+{
+    if (a->outcome != FG_FLEET_DONE)
+        return; /* another one moved the register, or again in a moment */
+    m->say_ms = 0;
+    fg_member_catalogue_said(m->catalogue, m->saying);
+}
+
+/* Not of an etcd that was restored from a copy. */
+static void take_catalogue(struct fg_member *m, const struct fg_member_answer *a)
+{
+    if (a->kind != FG_MEMBER_READ || a->outcome != FG_FLEET_DONE ||
+        a->store < m->view.fleet.revision || !fg_fleet_may_lead(m->fleet))
+        return;
+    take_settings(m, a->values);
+    fg_member_catalogue_read(m->catalogue, m->claimed && a->since == 0);
 }
 
 static void take_answer(struct fg_member *m)
@@ -226,12 +277,17 @@ static void take_answer(struct fg_member *m)
         claimed(m, &a);
         return;
     }
+    if (a.kind == FG_MEMBER_SAY) {
+        said(m, &a);
+        return;
+    }
     take_values(m, a.values);
     take_watched(m);
     m->asks = m->call_waits;
     if (a.kind == FG_MEMBER_READ && a.outcome == FG_FLEET_DONE && m->claimed)
         fg_member_watcher_since(m->watcher, a.store);
     fg_fleet_answered(m->fleet, a.ticket, a.outcome, a.store);
+    take_catalogue(m, &a);
     drain(m);
 }
 
@@ -263,6 +319,7 @@ static void show(struct fg_member *m)
         now.reason = FG_FLEET_REASON_UNREAD;
     tell(m, &now);
     m->view.fleet = now;
+    fg_member_catalogue_state(m->catalogue, m->ended[0] ? 0 : m->claimed, &now);
     atomic_store(&m->may_sell, now.may_sell && !m->ended[0]);
 }
 
@@ -341,6 +398,9 @@ static bool create(struct fg_member *m, const struct fg_member_options *options,
     m->fleet = fg_fleet_create(&o, err);
     if (!m->fleet)
         return false;
+    m->catalogue = fg_member_catalogue_create(&m->settings, m->register_key, o.items_max, err);
+    if (!m->catalogue)
+        return false;
     m->now_ms = fg_clock_mono_ms();
     fg_fleet_time(m->fleet, m->now_ms);
     return true;
@@ -381,6 +441,7 @@ static bool release(struct fg_member *m)
     m->fleet = NULL;
     if (!ended)
         return false;
+    fg_member_catalogue_destroy(m->catalogue);
     close(m->wake_fd);
     pthread_mutex_destroy(&m->mutex);
     free(m);
@@ -446,6 +507,11 @@ bool fg_member_item_view(struct fg_member *m, uint32_t item, struct fg_fleet_ite
     known = fg_fleet_item_view(m->fleet, item, view);
     pthread_mutex_unlock(&m->mutex);
     return known;
+}
+
+struct fg_member_catalogue *fg_member_catalogue(struct fg_member *m)
+{
+    return m->catalogue;
 }
 
 /* ---- for the hook ---------------------------------------------------------------------------- */

@@ -9,9 +9,15 @@ static struct fg_stock_answer wrong_shard(const struct fg_worker_shards *s, unsi
         .status = FG_PACKET_STATUS_WRONG_SHARD, .quantity = (uint16_t)owner, .left = s->map.shards};
 }
 
+static inline bool is_too_early(const fg_packet_request_at *request, bool waits)
+{
+    return fg_unlikely(waits) && request->op == FG_PACKET_OP_RESERVE;
+}
+
 unsigned fg_worker_own(struct fg_worker *w, struct fg_worker_job *jobs, unsigned n)
 {
     const struct fg_worker_shards *s = w->shards;
+    const bool waits = atomic_load_explicit(&s->waits, memory_order_relaxed);
     unsigned left = 0;
 
     for (unsigned i = 0; i < n; i++) {
@@ -19,11 +25,14 @@ unsigned fg_worker_own(struct fg_worker *w, struct fg_worker_job *jobs, unsigned
         unsigned owner = fg_fleet_owner(&s->map, request->user);
         struct fg_stock_answer answer;
 
-        if (owner == s->member || request->op == FG_PACKET_OP_STOCK) { /* of no user */
+        if (owner != s->member && request->op != FG_PACKET_OP_STOCK) { /* that is of no user */
+            answer = wrong_shard(s, owner);
+        } else if (is_too_early(request, waits)) {
+            answer = (struct fg_stock_answer){.status = FG_PACKET_STATUS_UNAVAILABLE};
+        } else {
             fg_worker_job_keep(jobs, left++, i);
             continue;
         }
-        answer = wrong_shard(s, owner);
         answer.item = request->item;
         memcpy(answer.order_id, request->order_id, sizeof(answer.order_id));
         fg_worker_reply_now(w, &jobs[i], &answer, 1);

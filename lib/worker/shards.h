@@ -10,9 +10,10 @@
 #include "fleet/map.h"
 #include "worker/worker.h"
 
-/** Which users are this member's. Never changes while the workers run. */
+/** Which users are this member's. Never changes while the workers run, but for `waits`. */
 struct fg_worker_shards {
     unsigned member;
+    _Atomic bool waits; /**< RESERVE is UNAVAILABLE: settings of items are being applied */
     struct fg_fleet_map map;
 };
 

@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, f'{sys.path[0]}/../harness')
 import fgtest  # noqa: E402
-from fgfleet import ENDED, Buyer, Fleet  # noqa: E402
+from fgfleet import ENDED, ITEM, Buyer, Fleet  # noqa: E402
 
 TOTAL = 60
 STOPPED = 'all members are stopped'
@@ -127,6 +127,8 @@ def test_rebuild(lab):
     bought = [b.bought for b in buy(fleet)]
     assert 'fgctl fleet freeze' in fgctl(fleet, 'rebuild', *logs, code=1)[1]
     fleet.members[0].gate.stop()
+    changed = fleet.members[1].gate.api('PATCH', f'/v1/items/{ITEM}', {'order_max': 7})
+    assert changed[0] == 200 and changed[1]['behind'] == [0], changed
     etcd = fleet.etcd.members[0]
     etcd.kill()
     shutil.rmtree(etcd.folder)
@@ -140,14 +142,19 @@ def test_rebuild(lab):
     assert "--retired '2': accepted are numbers 0..1" in fgctl(fleet, 'rebuild', *logs, '--retired', '2', code=1)[1]
     assert 'not confirmed' in fgctl(fleet, 'rebuild', *logs, code=2)[1]
     assert fgctl(fleet, 'dump')[0] == ''
-    said = json.loads(fgctl(fleet, 'rebuild', *logs, '--confirm', STOPPED, '--json')[0])
+    out, err = fgctl(fleet, 'rebuild', *logs, '--confirm', STOPPED, '--json')
+    assert f'item {ITEM}: the logs have other settings; those of member 1 are taken' in err, err
+    said = json.loads(out)
     assert (said['items'], said['members']) == (1, 2) and said['free'] > 0, said
+    settings = fleet.etcd.ctl('get', '--print-value-only', f'floodgate/fleet/item/{ITEM}').strip()
+    assert settings.startswith('floodgate-item 1 version 1 ') and ' order 7 ' in settings, settings
     fgctl(fleet, 'rebuild', *logs, '--confirm', STOPPED)  # a repeat, as after an interruption
     for m in fleet.members:
         m.gate.start(ready=False)
     fgctl(fleet, 'thaw')
     for m in fleet.members:
         fgtest.wait_until(m.gate.healthy, 20, f'member {m.number} sells')
+        assert m.gate.get(f'/v1/items/{ITEM}')['order_max'] == 7, 'settings come before the first sale'
     buyers = [Buyer(m) for m in fleet.members]
     sell_out(buyers)
     assert sum(b.bought for b in buyers) + sum(bought) == TOTAL, ([b.bought for b in buyers], bought)

@@ -4,6 +4,7 @@
  * it (a map, a pool, a pool of another item, an answer, a watch, time), the rest is the text. What
  * is read must be what would be written, and a member never offers a pool that does not add up.
  */
+#include "fleet/catalogue.h"
 #include "fleet/fleet.h"
 
 #include "fuzz.h"
@@ -11,8 +12,11 @@
 static void check_texts(const char *text)
 {
     struct fg_fleet_pool pool;
+    struct fg_fleet_settings settings;
     struct fg_fleet_map map;
     char again[FG_FLEET_TEXT_MAX];
+    unsigned member;
+    int64_t revision;
 
     if (fg_fleet_pool_read(&pool, text)) {
         FG_FUZZ_CHECK(fg_fleet_pool_is_sane(&pool));
@@ -22,6 +26,16 @@ static void check_texts(const char *text)
     if (fg_fleet_map_read(&map, text)) {
         FG_FUZZ_CHECK(fg_fleet_owner(&map, map.version) < map.members);
         fg_fleet_map_write(&map, again);
+        FG_FUZZ_CHECK(strcmp(again, text) == 0);
+    }
+    if (fg_fleet_settings_read(&settings, text)) {
+        FG_FUZZ_CHECK(settings.version && strlen(settings.name) <= FG_FLEET_NAME_MAX);
+        fg_fleet_settings_write(&settings, again);
+        FG_FUZZ_CHECK(strcmp(again, text) == 0);
+    }
+    if (fg_fleet_applied_read(&member, &revision, text)) {
+        FG_FUZZ_CHECK(member < FG_FLEET_MEMBERS_MAX && revision >= 0);
+        fg_fleet_applied_write(member, revision, again);
         FG_FUZZ_CHECK(strcmp(again, text) == 0);
     }
 }

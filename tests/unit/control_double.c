@@ -179,8 +179,15 @@ static bool up_to_date(void *ctx, struct fg_error *err)
     return !d->behind || fg_fail(err, "the ledger lags");
 }
 
+static uint64_t item_version(void *ctx, uint64_t item)
+{
+    struct fg_double *d = ctx;
+
+    return d->in_fleet ? d->version : 0;
+}
+
 static enum fg_control_result item_set(void *ctx, const struct fg_control_item *item,
-                                       bool must_exist, struct fg_error *err)
+                                       bool must_exist, uint32_t *behind, struct fg_error *err)
 {
     struct fg_double *d = ctx;
     struct fg_ledger_item old;
@@ -193,6 +200,7 @@ static enum fg_control_result item_set(void *ctx, const struct fg_control_item *
     d->race = 0;
     d->last_item = *item;
     d->last_must_exist = must_exist;
+    *behind = d->behind_members;
     if (d->refuse_item != FG_CONTROL_DONE) {
         fg_fail(err, "refused by the test");
         return d->refuse_item;
@@ -524,6 +532,7 @@ struct fg_control_daemon fg_double_daemon(struct fg_double *d)
                                       .health = health,
                                       .now_ms = now_ms,
                                       .up_to_date = up_to_date,
+                                      .item_version = item_version,
                                       .item_set = item_set,
                                       .stock_add = stock_add,
                                       .user_set = user_set,

@@ -51,6 +51,8 @@ struct fg_double {
     bool in_fleet; /**< it is a member of a fleet: `fleet`, and `pool` of each item */
     struct fg_control_fleet fleet;
     struct fg_fleet_item_view pool;
+    uint64_t version;        /**< of the settings of its items */
+    uint32_t behind_members; /**< that do not apply a change */
     uint32_t leased; /**< units that the item leases while its stock is changed the first time */
     unsigned acts;   /**< decisions about the pair, and the last one */
     enum fg_control_pair_act last_act;

@@ -110,12 +110,16 @@ static void faults_are_shown(void **state)
     v->etcd_ok = false;
     strcpy(v->etcd_error, "192.0.2.1:2379: timeout");
     strcpy(v->seen_error, "/log/fleet.seen: No space left on device");
+    strcpy(fx.daemon.fleet.catalogue.error, "item 7, version 2: no room");
+    fx.daemon.fleet.catalogue.behind = 1u << 0 | 1u << 1;
     fx.daemon.pool.pool.sold_out = true;
     run(0, "fleet status");
     says(out, "leases and returns nothing: a person froze the fleet\n");
     says(out, "version 7, 256 shards, frozen\n");
     says(out, "is away; last error: 192.0.2.1:2379: timeout\n");
     says(out, "fleet.seen   not written: /log/fleet.seen: No space left on device\n");
+    says(out, "settings     not applied: item 7, version 2: no room\n");
+    says(out, "behind       0 1\n");
     says(out, "silent       0\n");
     says(out, "retired      2 3\n");
     says(out, "sold-out");
@@ -266,6 +270,45 @@ static void the_largest_fleet_is_shown(void **state)
     says(out, "    15  answers ");
 }
 
+/* Settings are changed for all members, from the version that was read. */
+static void changes_are_of_all_members(void **state)
+{
+    json_t *json;
+
+    is_a_member();
+    fx.daemon.version = 5;
+    fx.daemon.behind_members = 1u << 0 | 1u << 3;
+    json = run_json("item set 7 --order-max 3 --json");
+    assert_int_equal(fx.daemon.last_item.version, 5);
+    assert_int_equal(json_array_size(json_object_get(json, "behind")), 2);
+    json_decref(json);
+    run(0, "close 7");
+    says(err, "not applied yet by these members of the fleet: 0 3\n");
+    fx.daemon.behind_members = 0;
+    json = run_json("resume 7 --json");
+    assert_null(json_object_get(json, "behind"));
+    json_decref(json);
+    fx.daemon.refuse_item = FG_CONTROL_CONFLICT;
+    fails(1, "pause 7", "refused by the test");
+    fx.daemon.refuse_item = FG_CONTROL_DONE;
+    json = get("/v1/fleet/items", 200);
+    assert_int_equal(number(json_array_get(json_object_get(json, "items"), 0), "version"), 5);
+    json_decref(json);
+}
+
+/* Each member may be told of a new item: the others have it already. */
+static void an_item_is_told_again(void **state)
+{
+    unsigned calls;
+
+    is_a_member();
+    calls = fx.daemon.item_calls;
+    run(0, "item add 8");
+    assert_int_equal(fx.daemon.item_calls, calls);
+    fails(1, "item add 8 --total 5", "item exists already");
+    fails(1, "item add 8 --user-limit 5", "item exists already");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -278,6 +321,8 @@ int main(void)
         T(top_shows_all_members),
         T(top_has_rates),
         T(the_largest_fleet_is_shown),
+        T(changes_are_of_all_members),
+        T(an_item_is_told_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -345,6 +345,18 @@ FAULT(fleet_unread)
     strcpy(now.fleet.etcd_error, "192.0.2.1:2379: timeout");
 }
 
+FAULT(fleet_lacks_settings)
+{
+    now.fleet.enabled = true;
+    strcpy(now.fleet.reason, "the settings of all items are not applied yet");
+    strcpy(now.fleet.catalogue_error, "item 7, version 2: no room");
+}
+FAULT(settings_not_applied)
+{
+    now.fleet.enabled = now.fleet.may_sell = true;
+    now.fleet.silent = 1;
+    strcpy(now.fleet.catalogue_error, "item 7, version 2: no room");
+}
 FAULT(fleet_waits_for_log)
 {
     now.fleet.enabled = true;
@@ -445,6 +457,10 @@ static const struct {
     {pair_unlike, "unlike", WARNING, DEGRADED, true, "unlike 192.0.2.2:4610: keys"},
     {fleet_unread, "fleet", ALARM, BAD, true,
      "nothing is sold: etcd has not been read yet: 192.0.2.1:2379: timeout"},
+    {fleet_lacks_settings, "fleet", ALARM, BAD, true,
+     "not applied yet: item 7, version 2: no room"},
+    {settings_not_applied, "fleet", WARNING, DEGRADED, true,
+     "cannot be applied: item 7, version 2"},
     {fleet_waits_for_log, "fleet", ALARM, BAD, true,
      "nothing is sold: the log takes no orders yet"},
     {fleet_away, "fleet", WARNING, DEGRADED, true, "of others are BUSY: 192.0.2.1:2379: timeout"},

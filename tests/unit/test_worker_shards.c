@@ -158,6 +158,28 @@ static void test_stock_and_standby(void **state)
     destroy(&w);
 }
 
+/* Nothing is reserved by settings that are old; all else is answered. */
+static void test_settings_come_first(void **state)
+{
+    const uint8_t ops[] = {FG_PACKET_OP_RESERVE, FG_PACKET_OP_STOCK};
+    const uint8_t before[] = {FG_PACKET_STATUS_UNAVAILABLE, FG_PACKET_STATUS_ON_SALE};
+    struct world w;
+
+    create_member(&w, 1, 1);
+    offer(&w, 4);
+    atomic_store(&members[1].waits, true);
+    for (size_t i = 0; i < sizeof(ops); i++) {
+        ask(&w, ops[i], user_at(1));
+        assert_int_equal(answer(&w).status, before[i]);
+    }
+    ask(&w, FG_PACKET_OP_RESERVE, user_at(0));
+    assert_int_equal(answer(&w).status, FG_PACKET_STATUS_WRONG_SHARD);
+    atomic_store(&members[1].waits, false);
+    ask(&w, FG_PACKET_OP_RESERVE, user_at(1));
+    assert_int_equal(answer(&w).status, FG_PACKET_STATUS_RESERVED);
+    destroy(&w);
+}
+
 static struct fg_stock_answer inbound(struct world *w, uint64_t user)
 {
     struct fg_inbound_command c = {
@@ -196,9 +218,8 @@ static void test_inbound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_users_of_others),
-        cmocka_unit_test(test_one_order_for_all),
-        cmocka_unit_test(test_stock_and_standby),
+        cmocka_unit_test(test_users_of_others),   cmocka_unit_test(test_one_order_for_all),
+        cmocka_unit_test(test_stock_and_standby), cmocka_unit_test(test_settings_come_first),
         cmocka_unit_test(test_inbound),
     };
 

@@ -58,8 +58,8 @@ class Parts:
         for m in self.members:
             print(f'demo: member {m.number} starts', flush=True)
             m.start()
-            for item, total in self.totals.items():
-                m.item(item, name=f'item {item}', total=0 if m.number else total, hold_ms=HOLD_MS, user_limit=4)
+        for item, total in self.totals.items():  # the others take them from the catalogue
+            self.members[0].item(item, name=f'item {item}', total=total, hold_ms=HOLD_MS, user_limit=4)
         self.web = front.Web(lab, self.desk, f'floodgate_members {" ".join(f"{a}:4600" for a in self.addresses)}', self.keys,
                              self.totals, '127.0.0.1')
 
