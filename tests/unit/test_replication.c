@@ -587,7 +587,7 @@ static void a_part_is_completed(void **state)
     get_some(r, 9, 0, 65536);
     assert_true(g->sent == 0 && g->until == 65536);
     g->sent = 65536;
-    snprintf(path, sizeof(path), "%s/%020u.fgs", dir, 9);
+    snprintf(path, sizeof(path), "%s/%020u.fgs", dir, 9u);
     assert_int_equal(unlink(path), 0);
     r->files_link = 1; /* and now there is none */
     fg_replication_files_pass(r);

@@ -71,17 +71,20 @@ int constants_load(int program)
     struct bpf_prog_info info = {0};
     struct fg_bpf *bpf = fg_bpf__open();
     uint32_t size = sizeof(info);
-    struct bpf_program *one;
-    struct bpf_map *map;
+    struct bpf_program *one = NULL;
+    struct bpf_map *map = NULL;
     int found = -1;
 
     must(bpf && bpf_obj_get_info_by_fd(program, &info, &size) == 0, "bench: the program");
-    bpf_object__for_each_map(map, bpf->obj) share(map, program);
-    bpf_object__for_each_program(one, bpf->obj) bpf_program__set_autoload(
-        one, strncmp(bpf_program__name(one), info.name, BPF_OBJ_NAME_LEN - 1) == 0);
+    while ((map = bpf_object__next_map(bpf->obj, map)))
+        share(map, program);
+    while ((one = bpf_object__next_program(bpf->obj, one)))
+        bpf_program__set_autoload(
+            one, strncmp(bpf_program__name(one), info.name, BPF_OBJ_NAME_LEN - 1) == 0);
     must(bpf_object__load(bpf->obj) == 0, "bench: the program with constants");
-    bpf_object__for_each_program(one, bpf->obj) if (bpf_program__autoload(one)) found =
-        bpf_program__fd(one);
+    while ((one = bpf_object__next_program(bpf->obj, one)))
+        if (bpf_program__autoload(one))
+            found = bpf_program__fd(one);
     must(found >= 0, "bench: no such program");
     return found; /* the object lives as long as this program */
 }
