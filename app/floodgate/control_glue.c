@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The daemon's functions for the control server. Control thread only. */
+/* The daemon's functions for the control server. Control thread, and `fg-fleet-items`. */
 #include "daemon.h"
 
 #include "base/diag.h"
@@ -279,12 +279,12 @@ static enum fg_control_result carry_out(struct fg_daemon *d, const struct fg_con
         .flags = (uint16_t)((item->paused ? FG_JOURNAL_ITEM_PAUSED : 0) |
                             (item->retired ? FG_JOURNAL_ITEM_RETIRED : 0))};
 
-    if (!exists || settings_changed(&command, known)) {
+    if (!exists || settings_changed(&command, known))
         result = ask_home(d, &command, err);
-        command.type = FG_STOCK_ITEM_APPLY;
-        if (result == FG_CONTROL_DONE)
-            result = ask_all(d, &command, err);
-    }
+    /* Also those that the log has: they may be of a command that was given up before this. */
+    command.type = FG_STOCK_ITEM_APPLY;
+    if (result == FG_CONTROL_DONE)
+        result = ask_all(d, &command, err);
     if (result == FG_CONTROL_DONE)
         result = set_line(d, item, known, index, err);
     if (result == FG_CONTROL_DONE && strcmp(item->name, known->name))

@@ -377,7 +377,7 @@ bool fg_fleeted_view(void *ctx, struct fg_control_fleet *fleet)
     fleet->settings = &d->config.fleet;
     fg_member_view(d->fleet.member, &fleet->view);
     fg_member_catalogue_view(fg_member_catalogue(d->fleet.member), &fleet->catalogue);
-    if (view->may_sell && !fleet->catalogue.complete)
+    if (view->may_sell && view->reason == FG_FLEET_REASON_NONE && !fleet->catalogue.complete)
         view->reason = FG_FLEET_REASON_CATALOGUE;
     view->may_sell &= atomic_load(&d->fleet.opened); /* the workers know it */
     return true;

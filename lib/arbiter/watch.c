@@ -51,9 +51,10 @@ static bool is_strange(struct fg_error *err)
     return fg_fail(err, "a watch tells what no etcd tells");
 }
 
-/* {"type": "DELETE", "kv": {"key", "mod_revision"}}; without a type it was written. */
+/* {"type": "DELETE", "kv": {"key", "mod_revision"}}; else, often without a type, it was written. */
 static bool take_event(struct fg_arbiter_watch *w, const json_t *event, int64_t *newest)
 {
+    const char *type = json_string_value(json_object_get(event, "type"));
     const json_t *kv = json_object_get(event, "kv");
     char key[FULL_KEY_MAX + 1];
     struct fg_arbiter_value value;
@@ -61,7 +62,7 @@ static bool take_event(struct fg_arbiter_watch *w, const json_t *event, int64_t 
     if (!fg_arbiter_read_kv(w->arbiter, kv, 0, key, &value) || value.revision < *newest)
         return false;
     *newest = value.revision;
-    if (!json_object_get(event, "type"))
+    if (!type || strcmp(type, "DELETE") != 0)
         w->hooks->seen(w->hooks->ctx, key, &value);
     return true;
 }

@@ -461,7 +461,11 @@ void fg_control_handle_item_patch(struct fg_control_call *call)
         !merge(call, &values, &settings) || !total_is_possible(call, &item, total))
         return;
     changed = !same_settings(&before, &settings);
-    if ((!changed || item_set(call, &settings, true)) && set_total(call, &item, total, changed))
+    /* A repeat, too: what the log has may not be in force, if a command before this one was given
+     * up. A fleet's members see to that by themselves. */
+    if ((changed || (total == item.total && !is_member(call))) && !item_set(call, &settings, true))
+        return;
+    if (set_total(call, &item, total, changed))
         reply_settled(call, 200, &settings, stock_at(&item, total), changed || total != item.total);
 }
 

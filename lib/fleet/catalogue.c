@@ -23,9 +23,11 @@ struct fg_fleet_catalogue {
     uint32_t waiting, fresh; /* entries that wait; those of them that were not tried yet */
     int64_t newest;          /* revision of settings */
     int64_t no_room;         /* lowest revision of settings that have no room; 0 = none */
+    uint64_t no_room_item;   /* whose they are */
+    uint32_t broken;         /* entries that cannot be understood */
     bool all_read;
-    uint64_t damaged;
-    int64_t said[FG_FLEET_MEMBERS_MAX]; /* by each member */
+    int64_t said[FG_FLEET_MEMBERS_MAX];    /* by each member */
+    int64_t said_at[FG_FLEET_MEMBERS_MAX]; /* revision of the key in which it was read; 0 = none */
     uint32_t given_up;
     int64_t done; /* all settings up to this revision are applied */
 };
@@ -222,14 +224,15 @@ static void item_value(struct fg_fleet_catalogue *c, uint64_t item, int64_t revi
 
     if (e && revision <= e->listed.revision)
         return;
-    c->damaged += !e || !sane;
     c->newest = revision > c->newest ? revision : c->newest;
     if (!e) {
         c->no_room = !c->no_room || revision < c->no_room ? revision : c->no_room;
+        c->no_room_item = item;
         count(c);
         return;
     }
     e->listed.revision = revision;
+    c->broken += (uint32_t)!sane - (uint32_t)e->broken;
     e->broken = !sane;
     if (sane) {
         e->listed.settings = settings;
@@ -239,7 +242,8 @@ static void item_value(struct fg_fleet_catalogue *c, uint64_t item, int64_t revi
     set_waits(c, e, true, !sane);
 }
 
-static void applied_value(struct fg_fleet_catalogue *c, const char *key, const char *text)
+static void applied_value(struct fg_fleet_catalogue *c, const char *key, int64_t at,
+                          const char *text)
 {
     char own[sizeof(FG_FLEET_APPLIED_PREFIX) + 12];
     unsigned member;
@@ -248,8 +252,9 @@ static void applied_value(struct fg_fleet_catalogue *c, const char *key, const c
     if (!fg_fleet_applied_read(&member, &revision, text) || member >= c->members)
         return;
     snprintf(own, sizeof(own), FG_FLEET_APPLIED_PREFIX "%u", member);
-    if (strcmp(own, key) != 0)
+    if (strcmp(own, key) != 0 || at <= c->said_at[member])
         return;
+    c->said_at[member] = at;
     if (revision != c->said[member])
         c->given_up &= ~(1u << member);
     c->said[member] = revision;
@@ -264,7 +269,7 @@ void fg_fleet_catalogue_value(struct fg_fleet_catalogue *c, const char *key, int
     if (revision <= 0)
         return;
     if (strncmp(key, FG_FLEET_APPLIED_PREFIX, strlen(FG_FLEET_APPLIED_PREFIX)) == 0)
-        applied_value(c, key, text);
+        applied_value(c, key, revision, text);
     if (sscanf(key, FG_FLEET_ITEM_PREFIX "%llu", &item) != 1 || !item || item > INT64_MAX)
         return;
     fg_fleet_catalogue_key(own, sizeof(own), item);
@@ -380,7 +385,24 @@ int64_t fg_fleet_catalogue_newest(const struct fg_fleet_catalogue *c)
     return c->newest;
 }
 
-uint64_t fg_fleet_catalogue_damaged(const struct fg_fleet_catalogue *c)
+bool fg_fleet_catalogue_unusable(const struct fg_fleet_catalogue *c, char *text, size_t size)
 {
-    return c->damaged;
+    uint32_t i = 0;
+
+    if (c->no_room) {
+        snprintf(text, size,
+                 "item %llu: there are %u items already, as many as [limits] items_max "
+                 "allows",
+                 (ull)c->no_room_item, c->items_max);
+        return true;
+    }
+    if (!c->broken)
+        return false;
+    while (!c->entries[i].broken)
+        i++;
+    snprintf(text, size,
+             "item %llu: its settings in etcd cannot be understood: another program "
+             "wrote them",
+             (ull)c->entries[i].listed.item);
+    return true;
 }

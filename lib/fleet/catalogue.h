@@ -84,8 +84,9 @@ uint32_t fg_fleet_catalogue_awaited(const struct fg_fleet_catalogue *c, uint32_t
 void fg_fleet_catalogue_give_up(struct fg_fleet_catalogue *c, uint32_t members);
 /** Revision of the newest settings that are known. */
 int64_t fg_fleet_catalogue_newest(const struct fg_fleet_catalogue *c);
-/** Values that could not be understood, or had no room. */
-uint64_t fg_fleet_catalogue_damaged(const struct fg_fleet_catalogue *c);
+/** Settings that are not tried, since they have no room or cannot be understood: a sentence about
+ * one of them. False: there are none. */
+bool fg_fleet_catalogue_unusable(const struct fg_fleet_catalogue *c, char *text, size_t size);
 
 /** The key of an item's settings. */
 void fg_fleet_catalogue_key(char *key, size_t size, uint64_t item);

@@ -216,12 +216,15 @@ static enum fg_member_published put(struct fg_member_catalogue *mc, int64_t regi
 {
     char key[FG_FLEET_KEY_MAX];
     struct instead instead = {.key = key};
+    enum fg_arbiter_result result;
+    struct fg_error why;
     const struct fg_arbiter_put puts[] = {
         {.key = mc->register_key, .revision = register_revision},
         {.key = key, .revision = before->revision, .bytes = text, .size = strlen(text)}};
 
     fg_fleet_catalogue_key(key, sizeof(key), before->item);
-    switch (fg_arbiter_commit(mc->etcd, puts, 2, seen, &instead, revision, err)) {
+    result = fg_arbiter_commit(mc->etcd, puts, 2, seen, &instead, revision, err);
+    switch (result) {
     case FG_ARBITER_DONE: /* it is applied when it is read, for others of before may come with it */
         return FG_MEMBER_PUBLISHED;
     case FG_ARBITER_LOST:
@@ -231,12 +234,16 @@ static enum fg_member_published put(struct fg_member_catalogue *mc, int64_t regi
         return FG_MEMBER_UNPUBLISHED;
     case FG_ARBITER_REFUSED:
     case FG_ARBITER_AWAY:
-        fg_fail(err, "etcd has the settings of items, and is away; nothing was changed");
+        why = *err;
+        fg_fail(err, "etcd has the settings of items, and %s; nothing was changed: %.300s",
+                result == FG_ARBITER_AWAY ? "is away" : "refuses a change", why.text);
         return FG_MEMBER_UNPUBLISHED;
     case FG_ARBITER_UNKNOWN:
         break;
     }
-    fg_fail(err, "etcd did not answer; it may still happen, check before you repeat it");
+    why = *err;
+    fg_fail(err, "etcd did not answer; it may still happen, check before you repeat it: %.300s",
+            why.text);
     return FG_MEMBER_UNPUBLISHED;
 }
 
@@ -312,7 +319,8 @@ void fg_member_catalogue_view(struct fg_member_catalogue *mc, struct fg_member_c
     view->complete = mc->complete;
     view->newest = fg_fleet_catalogue_newest(mc->list);
     view->behind = behind(mc, view->newest);
-    view->damaged = fg_fleet_catalogue_damaged(mc->list);
     memcpy(view->error, mc->error, sizeof(view->error));
+    if (!view->error[0])
+        fg_fleet_catalogue_unusable(mc->list, view->error, sizeof(view->error));
     pthread_mutex_unlock(&mc->mutex);
 }

@@ -25,7 +25,6 @@ struct fg_member_catalogue_view {
     bool complete;   /**< all was read, applied, and said once */
     int64_t newest;  /**< revision of the newest settings */
     uint32_t behind; /**< bit m: member m has not applied them */
-    uint64_t damaged;
     char error[256]; /**< of settings that cannot be applied here; "" = none */
 };
 

@@ -181,15 +181,18 @@ void fg_member_watcher_renew(struct fg_member_watcher *w)
 bool fg_member_watcher_take(struct fg_member_watcher *w, const struct fg_member_values **values,
                             int64_t *revision)
 {
-    struct fg_member_values before = w->taken;
+    struct fg_member_values used;
     bool fresh;
 
-    fg_member_values_forget(&before);
+    fg_member_values_forget(&w->taken);
+    used = w->taken;
     pthread_mutex_lock(&w->mutex);
     fresh = w->fresh;
-    w->fresh = false;
-    w->taken = w->waiting;
-    w->waiting = before;
+    if (fresh) { /* else those that wait are a part of what is being told */
+        w->fresh = false;
+        w->taken = w->waiting;
+        w->waiting = used;
+    }
     *revision = w->told;
     pthread_mutex_unlock(&w->mutex);
     *values = &w->taken;

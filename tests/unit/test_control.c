@@ -181,7 +181,8 @@ static void a_total_is_absolute(void **state)
     json = ask("PATCH", "/v1/items/7", "{\"total\": 30, \"order_max\": 10}", 200);
     assert_true(json_is_false(json_object_get(json, "changed"))); /* and no record is written */
     json_decref(json);
-    assert_int_equal(fx.daemon.item_calls + fx.daemon.stock_calls, 1 + 2);
+    assert_int_equal(fx.daemon.item_calls, 1 + 1); /* in force at all workers */
+    assert_int_equal(fx.daemon.stock_calls, 2);
     json_decref(ask("POST", "/v1/items/7/stock", "{\"total\": 25}", 200));
     assert_int_equal(fx.daemon.last_units, -5);
     fg_double_order(&fx.daemon, 1, 1, 7, FG_LEDGER_ORDER_SOLD);

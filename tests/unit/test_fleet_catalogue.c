@@ -166,6 +166,8 @@ static void an_empty_one_is_said(void **state)
 /* Those that cannot be applied hold up none of the others, and nothing is said of them. */
 static void failures(void **state)
 {
+    char why[200];
+
     item_value(7, 10, 1);
     item_value(8, 11, 1);
     fg_fleet_catalogue_all_read(list);
@@ -185,11 +187,13 @@ static void failures(void **state)
     assert_int_equal(must_say(), 12);
     fg_fleet_catalogue_value(list, "fleet/item/8", 13, "of another program");
     assert_false(next(5000));
-    assert_int_equal(fg_fleet_catalogue_damaged(list), 1);
+    assert_true(fg_fleet_catalogue_unusable(list, why, sizeof(why)));
+    assert_non_null(strstr(why, "item 8: its settings in etcd cannot be understood"));
     assert_int_equal(must_say(), 12);
     fg_fleet_catalogue_said(list, 12);
     assert_false(fg_fleet_catalogue_complete(list));
     item_value(8, 14, 2);
+    assert_false(fg_fleet_catalogue_unusable(list, why, sizeof(why)));
     assert_true(next(5000) && listed.item == 8);
     fg_fleet_catalogue_value(list, "fleet/item/8", 15, "again, while it is applied");
     fg_fleet_catalogue_applied(list, &listed);
@@ -200,6 +204,8 @@ static void failures(void **state)
 
 static void no_room(void **state)
 {
+    char why[200];
+
     for (unsigned i = 1; i <= ITEMS + 2; i++)
         item_value(i, 10 * i, 1);
     fg_fleet_catalogue_all_read(list);
@@ -211,6 +217,22 @@ static void no_room(void **state)
     assert_int_equal(must_say(), 10 * (ITEMS + 1) - 1);
     fg_fleet_catalogue_said(list, 10 * (ITEMS + 1) - 1);
     assert_false(fg_fleet_catalogue_complete(list));
+    assert_true(fg_fleet_catalogue_unusable(list, why, sizeof(why)));
+    assert_non_null(strstr(why, "items_max"));
+}
+
+/* A read that began before a watch told something newer ends after it. */
+static void an_older_word_counts_for_nothing(void **state)
+{
+    char text[FG_FLEET_TEXT_MAX];
+
+    fg_fleet_applied_write(2, 20, text);
+    fg_fleet_catalogue_value(list, FG_FLEET_APPLIED_PREFIX "2", 21, text);
+    fg_fleet_applied_write(2, 10, text);
+    fg_fleet_catalogue_value(list, FG_FLEET_APPLIED_PREFIX "2", 11, text);
+    assert_false(fg_fleet_catalogue_behind(list, 20) & 1u << 2);
+    fg_fleet_catalogue_value(list, FG_FLEET_APPLIED_PREFIX "2", 22, text); /* of a new log */
+    assert_true(fg_fleet_catalogue_behind(list, 20) & 1u << 2);
 }
 
 static void strange_keys(void **state)
@@ -260,6 +282,7 @@ int main(void)
                                        TEST(an_empty_one_is_said),
                                        TEST(failures),
                                        TEST(no_room),
+                                       TEST(an_older_word_counts_for_nothing),
                                        TEST(strange_keys),
                                        TEST(members_that_are_behind)};
 
