@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 
-#define ETCD_MS  1000 /* of a change */
+#define ETCD_MS  3000 /* of a change, at all endpoints */
 #define RETRY_MS 500  /* until settings that could not be applied are tried again */
 
 struct fg_member_catalogue {

@@ -43,7 +43,7 @@ void fg_member_catalogue_result(struct fg_member_catalogue *mc,
 void fg_member_catalogue_item(struct fg_member_catalogue *mc, uint64_t item,
                               struct fg_fleet_listed *listed);
 /** Writes settings that were made from those of version `base` (0: the item is new), if etcd still
- * has these; sets their version. *revision: for _wait. Waits for etcd, up to a second. One thread
+ * has these; sets their version. *revision: for _wait. Waits for etcd, up to 3 s. One thread
  * at a time. */
 enum fg_member_published fg_member_catalogue_publish(struct fg_member_catalogue *mc, uint64_t item,
                                                      uint64_t base,

@@ -115,7 +115,8 @@ def add_interface(box):
 @fgtest.timeout(120)
 def test_pair(lab):
     """of a pair: the clocks differ, its address has no interface, its keys differ, and the standby's disk waits"""
-    pair = Pair(lab, settings={'pair.address': f'{ADDRESS}/24 at fgx0', 'pair.drop_ms': '30s', 'log.commit': 'plain'})
+    pair = Pair(lab, settings={'pair.address': f'{ADDRESS}/24 at fgx0', 'pair.drop_ms': '30s', 'pair.suspect_ms': '3s',
+                               'log.commit': 'plain'})
     folder, disk = preloaded(lab, 'faulty.c', 'disk')
     clocks, clock = preloaded(lab, 'clockshift.c', 'clock')
     offset = os.path.join(clocks, 'offset')

@@ -192,7 +192,7 @@ def old_log(fleet, member):
     shutil.move(f'{kept}.real', gate.log_dir)
 
 
-@fgtest.timeout(120)
+@fgtest.timeout(240)
 def test_operator(lab):
     """without a map nothing is sold; fgctl begins a fleet once, freezes and thaws it, and shows it; a member with
     another map ends"""

@@ -14,13 +14,15 @@ SETTINGS = ('name', 'opens_ms', 'closes_ms', 'hold_ms', 'user_limit', 'order_max
 
 
 def settings(member, item=ITEM):
-    found = member.gate.get(f'/v1/items/{item}')
-    return {name: found[name] for name in SETTINGS}
+    found = member.gate.api('GET', f'/v1/items/{item}')[1]
+    return {name: found.get(name) for name in SETTINGS}  # None: the item is not there yet
 
 
 def change(member, verb, path, body=None):
     """The answer of 200."""
     status, answer = member.gate.api(verb, f'/v1/items/{ITEM}{path}', body)
+    if status == 503:
+        raise fgtest.Timeout(f'etcd is slow: {answer}')
     assert status == 200, answer
     return answer
 

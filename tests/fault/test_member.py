@@ -192,7 +192,6 @@ def test_stalled_watch_is_renewed(lab):
         proxy.open.clear()
         last.ask('stock', 5)
         first.buys(5, 60)
-        watches(first, False)
         watches(first)
         proxy.close()
 

@@ -113,7 +113,7 @@ def wait_for_swap(pair, since, node):
                     return
         finally:
             watch.kill()
-    raise AssertionError('etcdctl ended')
+    raise fgtest.Timeout('etcdctl ended: etcd lost its leader')
 
 
 def has_led(box, seq):

@@ -93,7 +93,7 @@ def test_port_without_kernel(lab):
     answers(pair, second)
 
 
-@fgtest.timeout(120)
+@fgtest.timeout(240)
 def test_operator(lab):
     """status, health, metrics and refusals of both; switch, solo and join"""
     pair = Pair(lab, settings={'metrics.listen': LISTEN})

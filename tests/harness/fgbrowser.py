@@ -10,6 +10,7 @@ import select
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 
 import fgtest
@@ -27,9 +28,11 @@ def axe():
     packed = os.path.join(folder, f'{AXE[0]}-{AXE[1]}.tgz')
     if not os.path.exists(packed):
         os.makedirs(folder, exist_ok=True)
-        done = subprocess.run(['npm', 'pack', '--silent', '@'.join(AXE)], cwd=folder, capture_output=True, text=True, timeout=120)
-        if done.returncode:
-            raise fgtest.Skip(f'npm brings no {"@".join(AXE)}: {done.stderr[-300:]}')
+        with tempfile.TemporaryDirectory(dir=folder) as new:  # another test may read or bring it
+            done = subprocess.run(['npm', 'pack', '--silent', '@'.join(AXE)], cwd=new, capture_output=True, text=True, timeout=120)
+            if done.returncode:
+                raise fgtest.Skip(f'npm brings no {"@".join(AXE)}: {done.stderr[-300:]}')
+            os.replace(os.path.join(new, os.path.basename(packed)), packed)
     with open(packed, 'rb') as f:
         found = base64.b64encode(hashlib.sha512(f.read()).digest()).decode()
     assert found == AXE_SHA512, f'{packed} is not what this test was written for: {found}'

@@ -149,6 +149,7 @@ class Proxy:
                 if held and held[0] is not source:
                     self.open.wait()
                 to.sendall(data)
+        with contextlib.suppress(OSError):
             to.shutdown(socket.SHUT_WR)
 
     def close(self):

@@ -42,9 +42,15 @@ class Member:
     def client(self, role='shop', patience=5):
         return NsClient(self.link.b, self.link.a_ip, self.gate.keys, role, patience=patience)
 
-    def item(self, item=ITEM, **fields):
-        status, answer = self.gate.api('POST', '/v1/items', {'item': item, 'hold_ms': 600000, **fields})
-        assert status == 201, answer
+    def item(self, item=ITEM, total=0, **fields):
+        def made():
+            status, answer = self.gate.api('POST', '/v1/items', {'item': item, 'hold_ms': 600000, **fields})
+            assert status in (201, 409, 503), answer  # etcd elects; it took place, and is not read yet
+            return status == 201
+        fgtest.wait_until(made, 20, f'item {item} is there', 0.2)
+        if total:
+            status, answer = self.gate.api('POST', f'/v1/items/{item}/stock', {'add': total})
+            assert status == 200, answer
 
     def units(self, item=ITEM):
         """(available, reserved, sold)"""

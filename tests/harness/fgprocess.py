@@ -241,6 +241,8 @@ def held(thread, within=''):
     finally:
         with contextlib.suppress(OSError):  # it has ended
             _ptrace(17, thread)  # DETACH
+        with contextlib.suppress(ChildProcessError):  # then only its tracer can reap it
+            os.waitpid(thread, 0x40000000 | os.WNOHANG)
 
 
 # Where something with a tag in its name can be left behind.

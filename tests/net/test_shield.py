@@ -647,6 +647,7 @@ def after_a_boot(gate):
         os.unlink(os.path.join(gate.pins, pin))
 
 
+@fgtest.timeout(120)
 def test_lists_from_files(lab):
     """a start that finds no lists, as after a boot, takes them from files; one that finds them leaves them alone"""
     blocked, allowed = (os.path.join(lab.dir, name) for name in ('blocked', 'allowed'))

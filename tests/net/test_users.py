@@ -310,7 +310,8 @@ def test_orders_max(lab):
     s.gate.write_config()
     s.gate.restart()
     s.gate.alarm_clears('orders')
-    assert s.reserve(64)[0] == 'RESERVED' and s.alarms() == {}
+    assert s.reserve(64)[0] == 'RESERVED'
+    fgtest.wait_until(lambda: s.alarms() == {}, 10, 'no alarm')
     s.gate.settings['limits.orders_max'] = 64
     s.gate.write_config()
     s.gate.stop()
@@ -331,7 +332,7 @@ def test_users_max(lab):
     assert s.stock('full') == 1 and s.reserve(64)[0] == 'RESERVED'
     s.gate.restart()
     s.gate.alarm_clears('users')  # what the log has always fits
-    assert s.alarms() == {}
+    fgtest.wait_until(lambda: s.alarms() == {}, 10, 'no alarm')
     assert s.reserve(65)[0] == 'RESERVED'
     s.audit(lab)
 
@@ -376,6 +377,7 @@ def test_alarm_of_a_full_log(lab):
         assert s.reserve(5000)[0] == 'RESERVED' and s.gate.stop() == 0
 
 
+@fgtest.timeout(120)
 def test_items_max(lab):
     """items_max reached: 409 that says so, an alarm; the others sell"""
     s = shop(lab, **{'limits.items_max': 2})
