@@ -119,7 +119,7 @@ FG_DOCTOR_CHECK(log_durability)
         return;
     fg_doctor_say(f, FG_DOCTOR_FAULT,
                   "[log] durability is memory: a power cut loses acknowledged orders");
-    fg_doctor_mend(f, "sed -i 's/^durability *=.*/durability = disk/' %s", d->config->path);
+    fg_doctor_mend_setting(d, f, "log", "durability", "disk");
 }
 
 static bool probe(const struct fg_doctor *d, struct fg_doctor_finding *f,

@@ -329,19 +329,27 @@ FG_DOCTOR_CHECK(jit)
     fg_doctor_mend(f, "sysctl -w net.core.bpf_jit_enable=1");
 }
 
+#define USUAL_BPFFS "/sys/fs/bpf"
+
+/* As the daemon mounts one: elsewhere at the folder itself, as the one above it has other files. */
 FG_DOCTOR_CHECK(bpffs)
 {
     struct fg_doctor_mount mount = {"", ""};
+    const char *pins = d->config->filter.pins;
+    size_t usual = strlen(USUAL_BPFFS);
 
     if (without_af_xdp(d, f))
         return;
-    if (fg_doctor_mount_of(d, d->config->filter.pins, &mount) && !strcmp(mount.type, "bpf"))
+    if (fg_doctor_mount_of(d, pins, &mount) && !strcmp(mount.type, "bpf"))
         return;
     fg_doctor_say(f, FG_DOCTOR_FAULT,
                   "[filter] pins = %s lies on no bpffs (%s at %.100s): program and lists cannot "
                   "outlive the daemon",
-                  d->config->filter.pins, mount.type, mount.point);
-    fg_doctor_mend(f, "mount -t bpf bpf /sys/fs/bpf");
+                  pins, mount.type, mount.point);
+    if (strncmp(pins, USUAL_BPFFS, usual) == 0 && (pins[usual] == '/' || !pins[usual]))
+        fg_doctor_mend(f, "mount -t bpf bpf " USUAL_BPFFS);
+    else
+        fg_doctor_mend(f, "mkdir -p %s && mount -t bpf bpf %s", pins, pins);
 }
 
 FG_DOCTOR_CHECK(lockdown)

@@ -89,7 +89,7 @@ static bool has(const char *const *drivers, size_t count, const char *driver)
 static bool is_generic_only(const struct fg_doctor *d, struct fg_doctor_finding *f,
                             const struct fg_port_options *port)
 {
-    char driver[64];
+    char driver[64], section[sizeof(port->name) + 8];
 
     if (port->generic ||
         !fg_doctor_link(d, driver, sizeof(driver), NET "/%s/device/driver", port->device) ||
@@ -97,7 +97,8 @@ static bool is_generic_only(const struct fg_doctor *d, struct fg_doctor_finding 
         return false;
     fg_doctor_say(f, FG_DOCTOR_FAULT, "the driver of %s, %s, is not known to have native XDP",
                   port->device, driver);
-    fg_doctor_mend(f, "sed -i '/^\\[port %s\\]/a generic = yes' %s", port->name, d->config->path);
+    snprintf(section, sizeof(section), "port %s", port->name);
+    fg_doctor_mend_setting(d, f, section, "generic", "yes");
     return true;
 }
 
@@ -444,6 +445,7 @@ static bool is_private(const struct fg_address *address)
 FG_DOCTOR_CHECK(metrics_public)
 {
     struct fg_address address;
+    char local[32];
 
     if (!d->config->metrics.listen[0] || !fg_address_read(d->config->metrics.listen, &address))
         return fg_doctor_skip(f, "[metrics] listen is not given");
@@ -453,6 +455,6 @@ FG_DOCTOR_CHECK(metrics_public)
                   "[metrics] listen = %s is not a private address: anyone who reaches it can read "
                   "the numbers of the sale",
                   d->config->metrics.listen);
-    fg_doctor_mend(f, "sed -i 's/^listen = .*/listen = 127.0.0.1:%u/' %s",
-                   ntohs(address.as.v4.sin_port), d->config->path);
+    snprintf(local, sizeof(local), "127.0.0.1:%u", ntohs(address.as.v4.sin_port));
+    fg_doctor_mend_setting(d, f, "metrics", "listen", local);
 }

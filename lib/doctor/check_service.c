@@ -104,7 +104,7 @@ FG_DOCTOR_CHECK(api_mode)
     fg_doctor_say(f, FG_DOCTOR_WARNING,
                   "[api] mode = %04o: every user of this machine may change the sale",
                   d->config->api.mode);
-    fg_doctor_mend(f, "sed -i 's/^mode *=.*/mode = 0660/' %s", d->config->path);
+    fg_doctor_mend_setting(d, f, "api", "mode", "0660");
 }
 
 FG_DOCTOR_CHECK(api_folder)
@@ -133,7 +133,7 @@ FG_DOCTOR_CHECK(gateways)
         f, FG_DOCTOR_WARNING,
         "[filter] allow_file lets sources pass the rates, and [limits] user_rate is 0: one "
         "user behind a gateway may ask without limit");
-    fg_doctor_mend(f, "sed -i '/^\\[limits\\]/a user_rate = 5' %s", d->config->path);
+    fg_doctor_mend_setting(d, f, "limits", "user_rate", "5");
 }
 
 FG_DOCTOR_CHECK(monitor)
@@ -142,7 +142,7 @@ FG_DOCTOR_CHECK(monitor)
         return;
     fg_doctor_say(f, FG_DOCTOR_WARNING,
                   "[filter] monitor is on: the filter counts its verdicts, and drops nothing");
-    fg_doctor_mend(f, "sed -i 's/^monitor *=.*/monitor = no/' %s", d->config->path);
+    fg_doctor_mend_setting(d, f, "filter", "monitor", "no");
 }
 
 /* ---- servers --------------------------------------------------------------------------------- */

@@ -24,13 +24,14 @@ enum fg_doctor_verdict {
 };
 const char *fg_doctor_verdict_name(enum fg_doctor_verdict verdict); /**< "good", "fault" ... */
 
-#define FG_DOCTOR_TEXT 320
+#define FG_DOCTOR_TEXT    320
+#define FG_DOCTOR_COMMAND 1024 /**< with the path of the configuration in it */
 
 /** The finding of a check. Both texts are empty when it is good. */
 struct fg_doctor_finding {
     enum fg_doctor_verdict verdict;
-    char cause[FG_DOCTOR_TEXT];   /**< with the values that were seen */
-    char command[FG_DOCTOR_TEXT]; /**< mends it; "" = only a person can, see the row's remedy */
+    char cause[FG_DOCTOR_TEXT];      /**< with the values that were seen */
+    char command[FG_DOCTOR_COMMAND]; /**< mends it; "" = only a person can, see the row's remedy */
 };
 
 struct fg_doctor_disk {

@@ -201,6 +201,30 @@ void fg_doctor_mend(struct fg_doctor_finding *f, const char *fmt, ...)
     va_end(args);
 }
 
+/* As a regular expression of sed. */
+static void heading_of(const char *section, char *text, size_t size)
+{
+    size_t used = (size_t)snprintf(text, size, "^\\s*\\[\\s*");
+
+    for (const char *c = section; *c && used + 16 < size; c++) {
+        if (*c == ' ')
+            used += (size_t)snprintf(text + used, size - used, "\\s\\s*");
+        else
+            used += (size_t)snprintf(text + used, size - used, *c == '.' ? "[%c]" : "%c", *c);
+    }
+    snprintf(text + used, size - used, "\\s*\\]");
+}
+
+void fg_doctor_mend_setting(const struct fg_doctor *d, struct fg_doctor_finding *f,
+                            const char *section, const char *key, const char *value)
+{
+    char heading[160];
+
+    heading_of(section, heading, sizeof(heading));
+    fg_doctor_mend(f, "sed -i -e '/%s/,/^\\s*\\[/{/^\\s*%s\\s*=/d}' -e '/%s/a %s = %s' %s", heading,
+                   key, heading, key, value, d->config->path);
+}
+
 void fg_doctor_skip(struct fg_doctor_finding *f, const char *why)
 {
     f->verdict = FG_DOCTOR_SKIPPED;

@@ -45,6 +45,11 @@ __attribute__((format(printf, 3, 4))) void
 fg_doctor_say(struct fg_doctor_finding *f, enum fg_doctor_verdict verdict, const char *fmt, ...);
 __attribute__((format(printf, 2, 3))) void fg_doctor_mend(struct fg_doctor_finding *f,
                                                           const char *fmt, ...);
+/** The command that sets one setting in the configuration file, whether its section has it or not,
+ * and leaves comments, and settings of this name in other sections, as they are. The file must have
+ * the section. section: as its heading has it, "port shop". */
+void fg_doctor_mend_setting(const struct fg_doctor *d, struct fg_doctor_finding *f,
+                            const char *section, const char *key, const char *value);
 void fg_doctor_skip(struct fg_doctor_finding *f, const char *why);
 
 #define FG_DOCTOR_CHECK(name)                                                                      \

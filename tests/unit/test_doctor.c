@@ -434,6 +434,10 @@ static void free_gateways(void)
 {
     strcpy(config.filter.allow_file, "/var/lib/floodgate/allowed");
 }
+static void pins_elsewhere(void)
+{
+    strcpy(config.filter.pins, "/sys/fs/bpfilter/floodgate");
+}
 static void only_counts(void)
 {
     config.filter.monitor = true;
@@ -730,6 +734,10 @@ static void each_check_finds_its_fault(void **state)
         if (!strstr(found.command, breaks[i].command) || !breaks[i].command[0] != !found.command[0])
             fail_msg("%s does not command \"%s\": %s", check->name, breaks[i].command,
                      found.command);
+        if (strstr(found.command, config.path) && strstr(found.command, "sed ") &&
+            !strstr(found.command, "/^\\s*\\[/")) /* fg_doctor_mend_setting */
+            fail_msg("%s edits the configuration in a way of its own: %s", check->name,
+                     found.command);
         if (check->fixable && !found.command[0])
             fail_msg("%s is fixable, without a command", check->name);
         nothing_else_complains(check->name);
@@ -761,6 +769,16 @@ static void row_says(const char *name, enum fg_doctor_verdict verdict, const cha
             fg_doctor_run(&doctor, &fg_doctor_checks[k], &found);
     if (found.verdict != verdict || !strstr(found.cause, cause))
         fail_msg("%s: %s, not \"%s\"", name, found.cause, cause);
+}
+
+static void command_is(const char *name, const char *command)
+{
+    struct fg_doctor_finding found = {0};
+
+    for (unsigned k = 0; k < fg_doctor_checks_count; k++)
+        if (!strcmp(fg_doctor_checks[k].name, name))
+            fg_doctor_run(&doctor, &fg_doctor_checks[k], &found);
+    assert_string_equal(found.command, command);
 }
 
 static void what_was_built_apart_is_told_apart(void **state)
@@ -848,6 +866,17 @@ static void the_pair_is_told_apart(void **state)
     row_says("pair-peer", FG_DOCTOR_SKIPPED, "[pair] enabled is no");
 }
 
+static void a_bpffs_is_mounted_where_the_pins_are(void **state)
+{
+    pins_elsewhere();
+    row_says("bpffs", FG_DOCTOR_FAULT, "/sys/fs/bpfilter/floodgate lies on no bpffs");
+    command_is("bpffs", "mkdir -p /sys/fs/bpfilter/floodgate && "
+                        "mount -t bpf bpf /sys/fs/bpfilter/floodgate");
+    strcpy(config.filter.pins, "/sys/fs/bpf");
+    put("/proc/self/mountinfo", "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n");
+    command_is("bpffs", "mount -t bpf bpf /sys/fs/bpf");
+}
+
 static void pages_that_a_daemon_uses_are_not_left(void **state)
 {
     left_hugepages();
@@ -914,6 +943,7 @@ int main(int argc, char **argv)
         T(what_was_built_apart_is_told_apart),
         T(a_daemon_that_runs_has_started),
         T(real_programs_are_asked),
+        T(a_bpffs_is_mounted_where_the_pins_are),
         T(pages_that_a_daemon_uses_are_not_left),
         T(a_nic_that_keeps_vlan_tags_has_no_alarm),
         cmocka_unit_test(every_check_is_broken_once),
