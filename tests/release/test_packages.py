@@ -369,6 +369,8 @@ def set_up(steps, inner):
     problems += [f'not in floodgate.conf: {name} = {DEVICE[option]}' for name, option in (
         ('device', 'device'), ('address', 'address'), ('queues', 'queues'), ('count', 'workers'), ('listen', 'metrics'))
         if f'\n{name} = {DEVICE[option]}\n' not in inner.file('floodgate.conf')]
+    pair = inner.file('floodgate.conf').split('\n[pair]\n')[1].split('\n[')[0]
+    problems += ['--metrics puts [pair] listen in force'] * ('\n#listen = ' not in pair)
     check(steps, 'a second floodgate-setup changes nothing; with --force and --device it does, and keeps the old files', problems)
     said = inner.run('floodgate-setup', '--yes', '--force', '--interface', 'gate0', '--hugepages', str(pages + MORE_PAGES), '--start', codes=(0, 5))
     check(steps, 'floodgate-setup --start: the service starts at each boot', [said] * (
