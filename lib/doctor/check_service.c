@@ -62,14 +62,37 @@ FG_DOCTOR_CHECK(keys_mode)
         ask_to_close(d, f, "[orders] keys", d->config->orders.keys);
 }
 
+/* librdkafka's names: sasl.password, ssl.key.password, ssl.key.pem, sasl.oauthbearer.client.secret
+ * and more. */
+static bool has_secret(const struct fg_doctor *d, const char *properties)
+{
+    static const char *const words[] = {"password", "secret", "key.pem"};
+    char path[FG_DOCTOR_PATH], line[1024];
+    FILE *file = properties[0] ? fopen(fg_doctor_path(d, path, "%s", properties), "re") : NULL;
+    bool found = false;
+
+    while (file && !found && fgets(line, sizeof(line), file))
+        for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+            found |= strstr(line, words[i]) != NULL;
+    if (file)
+        fclose(file);
+    return found;
+}
+
 FG_DOCTOR_CHECK(password_mode)
 {
+    const char *properties = d->config->kafka.properties_file;
+
     if (others_read(d, d->config->redis.password_file))
         ask_to_close(d, f, "[redis] password_file", d->config->redis.password_file);
     else if (others_read(d, d->config->postgres.password_file))
         ask_to_close(d, f, "[postgres] password_file", d->config->postgres.password_file);
     else if (others_read(d, d->config->pair.arbiter.password_file))
         ask_to_close(d, f, "[pair] arbiter_password_file", d->config->pair.arbiter.password_file);
+    else if (others_read(d, d->config->fleet.etcd.password_file))
+        ask_to_close(d, f, "[fleet] etcd_password_file", d->config->fleet.etcd.password_file);
+    else if (others_read(d, properties) && has_secret(d, properties))
+        ask_to_close(d, f, "[kafka] properties_file", properties);
 }
 
 FG_DOCTOR_CHECK(tls_key_mode)
@@ -80,6 +103,8 @@ FG_DOCTOR_CHECK(tls_key_mode)
         ask_to_close(d, f, "[pair] tls_key", d->config->pair.tls_key);
     else if (others_read(d, d->config->pair.arbiter.tls_key))
         ask_to_close(d, f, "[pair] arbiter_tls_key", d->config->pair.arbiter.tls_key);
+    else if (others_read(d, d->config->fleet.etcd.tls_key))
+        ask_to_close(d, f, "[fleet] etcd_tls_key", d->config->fleet.etcd.tls_key);
 }
 
 /* The path of the configuration is as the caller opened it: not below the root. */

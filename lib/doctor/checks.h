@@ -115,10 +115,11 @@
     X(keys, "keys", false, "the key file is read as the daemon reads it",                          \
       "correct the file ([protocol](protocol.md#keys))")                                           \
     X(keys_mode, "keys-mode", true, "permissions of the key file", "`chmod 0600 FILE`")            \
-    X(password_mode, "password-mode", true, "permissions of the password files",                   \
+    X(password_mode, "password-mode", true,                                                        \
+      "permissions of the password files, and of a `[kafka] properties_file` with a secret",       \
       "`chmod 0600 FILE`")                                                                         \
-    X(tls_key_mode, "tls-key-mode", true, "permissions of `tls_key` of `[redis]` and `[pair]`",    \
-      "`chmod 0600 FILE`")                                                                         \
+    X(tls_key_mode, "tls-key-mode", true,                                                          \
+      "permissions of the private keys of `[redis]`, `[pair]` and `[fleet]`", "`chmod 0600 FILE`") \
     X(config_mode, "config-mode", true, "permissions of a configuration that has a password",      \
       "`chmod 0600 FILE`, or a `password_file`")                                                   \
     X(api_mode, "api-mode", false, "`[api] mode`", "`mode = 0660`, and a group")                   \

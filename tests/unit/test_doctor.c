@@ -866,6 +866,48 @@ static void the_pair_is_told_apart(void **state)
     row_says("pair-peer", FG_DOCTOR_SKIPPED, "[pair] enabled is no");
 }
 
+/* Each file with a secret, open to others while those before it are not. */
+static void every_secret_file_is_watched(void **state)
+{
+    static const struct {
+        const char *check, *setting, *text;
+        char *field;
+        size_t size;
+    } files[] = {
+#define SECRET(check, setting, field, text)                                                        \
+    {check, setting, text, config.field, sizeof(config.field)}
+        SECRET("password-mode", "[redis] password_file", redis.password_file, "x\n"),
+        SECRET("password-mode", "[postgres] password_file", postgres.password_file, "x\n"),
+        SECRET("password-mode", "[pair] arbiter_password_file", pair.arbiter.password_file, "x\n"),
+        SECRET("password-mode", "[fleet] etcd_password_file", fleet.etcd.password_file, "x\n"),
+        SECRET("password-mode", "[kafka] properties_file", kafka.properties_file,
+               "compression.type = lz4\nsasl.password = x\n"),
+        SECRET("tls-key-mode", "[redis] tls_key", redis.tls_key, "x\n"),
+        SECRET("tls-key-mode", "[pair] tls_key", pair.tls_key, "x\n"),
+        SECRET("tls-key-mode", "[pair] arbiter_tls_key", pair.arbiter.tls_key, "x\n"),
+        SECRET("tls-key-mode", "[fleet] etcd_tls_key", fleet.etcd.tls_key, "x\n"),
+#undef SECRET
+    };
+
+    for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char old[512], command[100];
+
+        snprintf(old, sizeof(old), "%s", files[i].field);
+        snprintf(files[i].field, files[i].size, "/etc/floodgate/secret-%u", i);
+        snprintf(command, sizeof(command), "chmod 0600 %s", files[i].field);
+        put(files[i].field, files[i].text);
+        row_says(files[i].check, FG_DOCTOR_GOOD, "");
+        chmod(below(files[i].field), 0644);
+        row_says(files[i].check, FG_DOCTOR_WARNING, files[i].setting);
+        command_is(files[i].check, command);
+        snprintf(files[i].field, files[i].size, "%s", old);
+    }
+    strcpy(config.kafka.properties_file, "/etc/floodgate/kafka.properties");
+    put("/etc/floodgate/kafka.properties", "compression.type = lz4\n");
+    chmod(below("/etc/floodgate/kafka.properties"), 0644);
+    row_says("password-mode", FG_DOCTOR_GOOD, "");
+}
+
 static void a_bpffs_is_mounted_where_the_pins_are(void **state)
 {
     pins_elsewhere();
@@ -943,6 +985,7 @@ int main(int argc, char **argv)
         T(what_was_built_apart_is_told_apart),
         T(a_daemon_that_runs_has_started),
         T(real_programs_are_asked),
+        T(every_secret_file_is_watched),
         T(a_bpffs_is_mounted_where_the_pins_are),
         T(pages_that_a_daemon_uses_are_not_left),
         T(a_nic_that_keeps_vlan_tags_has_no_alarm),
