@@ -434,10 +434,6 @@ static void free_gateways(void)
 {
     strcpy(config.filter.allow_file, "/var/lib/floodgate/allowed");
 }
-static void pins_elsewhere(void)
-{
-    strcpy(config.filter.pins, "/sys/fs/bpfilter/floodgate");
-}
 static void only_counts(void)
 {
     config.filter.monitor = true;
@@ -760,25 +756,22 @@ static void every_check_is_broken_once(void **state)
     }
 }
 
-static void row_says(const char *name, enum fg_doctor_verdict verdict, const char *cause)
+static struct fg_doctor_finding finding_of(const char *name)
 {
     struct fg_doctor_finding found = {0};
 
     for (unsigned k = 0; k < fg_doctor_checks_count; k++)
         if (!strcmp(fg_doctor_checks[k].name, name))
             fg_doctor_run(&doctor, &fg_doctor_checks[k], &found);
-    if (found.verdict != verdict || !strstr(found.cause, cause))
-        fail_msg("%s: %s, not \"%s\"", name, found.cause, cause);
+    return found;
 }
 
-static void command_is(const char *name, const char *command)
+static void row_says(const char *name, enum fg_doctor_verdict verdict, const char *cause)
 {
-    struct fg_doctor_finding found = {0};
+    struct fg_doctor_finding found = finding_of(name);
 
-    for (unsigned k = 0; k < fg_doctor_checks_count; k++)
-        if (!strcmp(fg_doctor_checks[k].name, name))
-            fg_doctor_run(&doctor, &fg_doctor_checks[k], &found);
-    assert_string_equal(found.command, command);
+    if (found.verdict != verdict || !strstr(found.cause, cause))
+        fail_msg("%s: %s, not \"%s\"", name, found.cause, cause);
 }
 
 static void what_was_built_apart_is_told_apart(void **state)
@@ -899,7 +892,7 @@ static void every_secret_file_is_watched(void **state)
         row_says(files[i].check, FG_DOCTOR_GOOD, "");
         chmod(below(files[i].field), 0644);
         row_says(files[i].check, FG_DOCTOR_WARNING, files[i].setting);
-        command_is(files[i].check, command);
+        assert_string_equal(finding_of(files[i].check).command, command);
         snprintf(files[i].field, files[i].size, "%s", old);
     }
     strcpy(config.kafka.properties_file, "/etc/floodgate/kafka.properties");
@@ -910,13 +903,13 @@ static void every_secret_file_is_watched(void **state)
 
 static void a_bpffs_is_mounted_where_the_pins_are(void **state)
 {
-    pins_elsewhere();
+    strcpy(config.filter.pins, "/sys/fs/bpfilter/floodgate");
     row_says("bpffs", FG_DOCTOR_FAULT, "/sys/fs/bpfilter/floodgate lies on no bpffs");
-    command_is("bpffs", "mkdir -p /sys/fs/bpfilter/floodgate && "
-                        "mount -t bpf bpf /sys/fs/bpfilter/floodgate");
+    assert_string_equal(finding_of("bpffs").command, "mkdir -p /sys/fs/bpfilter/floodgate && "
+                                                     "mount -t bpf bpf /sys/fs/bpfilter/floodgate");
     strcpy(config.filter.pins, "/sys/fs/bpf");
     put("/proc/self/mountinfo", "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n");
-    command_is("bpffs", "mount -t bpf bpf /sys/fs/bpf");
+    assert_string_equal(finding_of("bpffs").command, "mount -t bpf bpf /sys/fs/bpf");
 }
 
 static void pages_that_a_daemon_uses_are_not_left(void **state)

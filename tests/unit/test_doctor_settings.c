@@ -90,7 +90,7 @@ static int tear_down(void **state)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-enum place { NOWHERE, BEHIND_HEADING, AT_END };
+enum position { NOWHERE, BEHIND_HEADING, AT_END };
 
 static void put_lines(FILE *file, const char *lines)
 {
@@ -100,7 +100,7 @@ static void put_lines(FILE *file, const char *lines)
 }
 
 /* With the setting of a row, as an operator may have written it, or as the command does. */
-static char *text_of(unsigned row, enum place place, const char *value)
+static char *text_of(unsigned row, enum position position, const char *value)
 {
     char *text = NULL;
     size_t size = 0;
@@ -111,10 +111,10 @@ static char *text_of(unsigned row, enum place place, const char *value)
         bool here = strcmp(sections[i].section, rows[row].section) == 0;
 
         fprintf(file, here ? "\n [ %s ]  # mine\n" : "\n[%s]\n", sections[i].section);
-        if (here && place == BEHIND_HEADING)
+        if (here && position == BEHIND_HEADING)
             fprintf(file, "%s = %s\n", rows[row].key, value);
         put_lines(file, sections[i].lines);
-        if (here && place == AT_END)
+        if (here && position == AT_END)
             fprintf(file, "  %s=%s # why\n", rows[row].key, value);
     }
     assert_int_equal(fclose(file), 0);
@@ -171,9 +171,9 @@ static struct fg_doctor_finding finding_of(unsigned row)
 
 /* ---- the commands ---------------------------------------------------------------------------- */
 
-static void mends(unsigned row, enum place place)
+static void mends(unsigned row, enum position position)
 {
-    char *before = text_of(row, place, rows[row].faulty);
+    char *before = text_of(row, position, rows[row].faulty);
     char *after = text_of(row, BEHIND_HEADING, rows[row].mended);
     struct fg_doctor_finding found, then;
 
