@@ -228,6 +228,8 @@ int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count, s
 {
     json_t *body = json_pack("{s:s, s:I}", "source", address, "count", (json_int_t)count);
 
+    if (err)
+        json_object_set_new(body, "follow", json_true());
     return err ? fg_request_quiet(cli, "POST", "/v1/filter/penalties", body, NULL, err)
                : fg_request(cli, "POST", "/v1/filter/penalties", body, NULL);
 }

@@ -319,8 +319,8 @@ int fg_cmd_completion(struct fg_cli *cli, const struct fg_args *args);
  * false after a complaint, which calls a word `what`. */
 bool fg_words_read(const char *path, const char *what, json_t *list);
 
-/** cmd_penalty.c: an offence of a client that completed a handshake. err NULL: what is wrong is
- * printed. */
+/** cmd_penalty.c: an offence of a client that completed a handshake. err NULL: a person reports it,
+ * and what is wrong is printed; otherwise the audit trail does not have it. */
 int fg_report_offence(struct fg_cli *cli, const char *address, uint64_t count,
                       struct fg_error *err);
 

@@ -110,15 +110,17 @@ bool fg_control_text_source(struct fg_control_call *call, const char *text,
 void fg_control_handle_penalty_report(struct fg_control_call *call)
 {
     const json_t *source = json_object_get(call->body, "source"),
-                 *count = json_object_get(call->body, "count");
+                 *count = json_object_get(call->body, "count"),
+                 *follow = json_object_get(call->body, "follow"); /* see trail.c */
     struct fg_penalty_report report = {.offence = FG_PENALTY_OFFENCE_HTTP, .proven = 1};
     struct fg_filter_prefix address;
     uint64_t events = 1;
 
-    if (json_object_size(call->body) != 1u + (count != NULL) || !source) {
-        fg_control_call_fail(
-            call, 400, NULL,
-            "body: must be {\"source\": ADDRESS} or {\"source\": ADDRESS, \"count\": N}");
+    if (json_object_size(call->body) != 1u + (count != NULL) + (follow != NULL) || !source ||
+        (follow && !json_is_true(follow))) {
+        fg_control_call_fail(call, 400, NULL,
+                             "body: must be {\"source\": ADDRESS}, also with \"count\": N and "
+                             "\"follow\": true");
         return;
     }
     if (!fg_control_text_source(call, json_string_value(source), &address) ||

@@ -11,7 +11,7 @@ enum fg_control_route_flags {
     FG_CONTROL_ROUTE_PAGE = 2,     /**< takes ?offset= and ?limit= */
     FG_CONTROL_ROUTE_LIMIT = 4,    /**< takes ?limit= only */
     FG_CONTROL_ROUTE_PACKET = 8,   /**< takes ?class= and ?port= */
-    FG_CONTROL_ROUTE_REPORT = 64,  /**< no change of an operator's: not in the audit trail */
+    FG_CONTROL_ROUTE_REPORT = 64,  /**< not in the audit trail when the body has "follow": true */
     FG_CONTROL_ROUTE_FREE = 32,    /**< waits for no other request */
     FG_CONTROL_ROUTE_ALL = 128,    /**< takes ?retired= */
     FG_CONTROL_ROUTE_LEADER = 256, /**< changes the sale: only at the one of a pair that leads */

@@ -111,6 +111,7 @@ static void bad_bodies_are_refused(void **state)
     refused("POST", "{\"source\": \"198.18.0.0/24\"}", 400, "is a network; an address is wanted");
     refused("POST", "{\"source\": \"198.18.0.9\", \"count\": 0}", 400, "from 1 to 1000000");
     refused("POST", "{\"source\": \"198.18.0.9\", \"counts\": 1}", 400, "body: must be");
+    refused("POST", "{\"source\": \"198.18.0.9\", \"follow\": false}", 400, "body: must be");
     refused("DELETE", "{\"count\": 1}", 400, "body: must be");
     refused("DELETE", "{}", 400, "body: must be");
     assert_string_equal(fx.daemon.blocked, "");
@@ -149,7 +150,8 @@ static void settings_change_live(void **state)
     says("penalty bad_tag");
     says("changed");
     fx.daemon.blocked[0] = 0;
-    json_decref(ask("POST", path, "{\"source\": \"198.18.0.10\", \"count\": 50}", 200));
+    json_decref(
+        ask("POST", path, "{\"source\": \"198.18.0.10\", \"count\": 50, \"follow\": true}", 200));
     assert_string_equal(fx.daemon.blocked, "");
     run(2, "filter set --penalty-mode sometimes");
     says("off, proven or suspected");
@@ -270,6 +272,15 @@ static void log_line(FILE *file, double age_s, const char *peer, const char *cli
 #define SLOW "\"status\":\"408\",\"limit_req\":\"\",\"limit_conn\":\"\""
 #define FINE "\"status\":\"200\",\"limit_req\":\"PASSED\",\"limit_conn\":\"PASSED\""
 
+static size_t trail_entries(void)
+{
+    json_t *json = ask("GET", "/v1/audit", NULL, 200);
+    size_t count = json_array_size(json_object_get(json, "entries"));
+
+    json_decref(json);
+    return count;
+}
+
 static void follows_nginx(void **state)
 {
     char path[128], words[256];
@@ -309,6 +320,9 @@ static void follows_nginx(void **state)
     snprintf(words, sizeof(words), "penalty follow %s --all --direct", path);
     run(0, words);
     says("4 reported, 2 not of now, 2 of proxies, 1 strange lines");
+    assert_int_equal(trail_entries(), 0);
+    run(0, "penalty report 198.18.0.5"); /* a person's */
+    assert_int_equal(trail_entries(), 1);
     unlink(path);
     run(6, "penalty follow /nowhere/floodgate.log");
     says("/nowhere/floodgate.log: No such file");

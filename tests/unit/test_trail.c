@@ -14,15 +14,19 @@ static void keeps_an_audit_trail(void **state)
     json_decref(ask("GET", "/v1/items", NULL, 200));
     json_decref(ask("POST", "/v1/items", "{\"item\": 7, \"total\": 5}", 201));
     json_decref(ask("POST", "/v1/items/8/pause", NULL, 404));
-    json_decref(ask("POST", "/v1/filter/penalties", "{\"source\": \"198.18.0.1\"}", 200));
+    json_decref(ask("POST", "/v1/filter/penalties",
+                    "{\"source\": \"198.18.0.1\", \"follow\": true}", 200)); /* of nginx's log */
+    json_decref(ask("POST", "/v1/filter/penalties", "{\"source\": \"198.18.0.2\"}", 200));
     json = ask("GET", "/v1/audit", NULL, 200);
     list = json_object_get(json, "entries");
-    assert_int_equal(json_array_size(list), 2);
+    assert_int_equal(json_array_size(list), 3);
     entry = json_array_get(list, 0); /* the newest */
+    assert_string_equal(text(entry, "body"), "{\"source\":\"198.18.0.2\"}");
+    entry = json_array_get(list, 1);
     assert_string_equal(text(entry, "path"), "/v1/items/8/pause");
     assert_int_equal(number(entry, "code"), 404);
     assert_string_equal(text(entry, "outcome"), "no item 8");
-    entry = json_array_get(list, 1);
+    entry = json_array_get(list, 2);
     assert_string_equal(text(entry, "method"), "POST");
     assert_string_equal(text(entry, "path"), "/v1/items");
     assert_string_equal(text(entry, "body"), "{\"item\":7,\"total\":5}");
