@@ -101,6 +101,7 @@ def test_testpmd(lab):
     fgtest.wait_until(lambda: workers(gate, 'tx')[0] > 100, 30, 'it answers')
     found = rate(gate, 2)
     assert load.wait(40) == 0, load.output()
+    assert not os.path.exists(f'/var/run/dpdk/pktgen{load.popen.pid}'), 'files of DPDK are left'
     sent, received, dropped = map(int, re.search(r'sent (\d+) received (\d+) dropped (\d+)', load.output()).groups())
     assert sent > 10000 and 1000 < received <= sent, load.output()
     first, second = found['workers']

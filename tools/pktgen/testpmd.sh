@@ -14,7 +14,8 @@ case $device in
     *) ports=(--no-pci --vdev "net_pcap0,rx_pcap=$file,infinite_rx=1" --vdev "$device") ;;
 esac
 out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+prefix=pktgen$$ # DPDK leaves files of this name: as root in /var/run/dpdk
+trap 'rm -rf "$out" "${XDG_RUNTIME_DIR:-/tmp}/dpdk/$prefix" "/var/run/dpdk/$prefix"' EXIT
 
 # Without --tx-first and the like: port 0 begins to read at `start`. Statistics of the device are its port's.
 {
@@ -25,7 +26,7 @@ trap 'rm -f "$out"' EXIT
     sleep 1
     echo 'show port stats all'
     echo 'quit'
-} | dpdk-testpmd "${ports[@]}" --file-prefix "pktgen$$" "$@" -- --interactive --forward-mode=io --port-topology=paired \
+} | dpdk-testpmd "${ports[@]}" --file-prefix "$prefix" "$@" -- --interactive --forward-mode=io --port-topology=paired \
     --burst=64 --disable-link-check --total-num-mbufs="${MBUFS:-65536}" >"$out" 2>&1 || { cat "$out" >&2; exit 1; }
 
 awk -v device="${device%%,*}" '

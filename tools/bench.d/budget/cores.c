@@ -8,8 +8,6 @@
  */
 #include "bench.h"
 
-#include <unistd.h>
-
 #include <rte_eal.h>
 #include <rte_launch.h>
 
@@ -96,15 +94,14 @@ static void run_once(void)
 int main(int argc, char **argv)
 {
     unsigned runs = argc == 5 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
-    char lcores[64], prefix[32];
+    char lcores[64];
 
     if (runs < 1 || runs > RUNS_MAX) {
         fprintf(stderr, "usage: bench_handoff CPU CPU RUNS(1-%d) huge|no-huge\n", RUNS_MAX);
         return 2;
     }
     snprintf(lcores, sizeof(lcores), "0@%s,1@%s", argv[1], argv[2]);
-    snprintf(prefix, sizeof(prefix), "handoff%d", (int)getpid());
-    if (!world_eal("bench_handoff", lcores, prefix, !strcmp(argv[4], "huge")))
+    if (!world_eal("bench_handoff", lcores, "bench_handoff", !strcmp(argv[4], "huge")))
         return 1;
     feed_create(&alone, 1);
     feed_create(&pair, 2);
